@@ -1,0 +1,6 @@
+"""What happens around training."""
+
+from callbacks.non_finite_loss import StopOnNonFiniteLoss
+from callbacks.singular_value_bounding import SingularValueBounding
+
+__all__ = ["SingularValueBounding", "StopOnNonFiniteLoss"]

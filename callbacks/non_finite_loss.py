@@ -1,0 +1,45 @@
+"""Stops a run that has diverged."""
+
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+
+_NEVER = 2**62
+
+
+class StopOnNonFiniteLoss(Callback):
+    """Stops at a loss that is not finite, before another checkpoint is written.
+
+    The loss is watched on the device and read every ``log_every_n_steps`` batches and at the end of
+    each epoch, so that no step waits for it.
+    """
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Starts with nothing seen."""
+        self._first_bad_step = torch.full((), _NEVER, device=pl_module.device)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Notes the first step whose loss is not finite."""
+        loss: Tensor = outputs["loss"]
+        bad_step = torch.where(loss.isfinite(), _NEVER, trainer.global_step)
+        self._first_bad_step = torch.minimum(self._first_bad_step, bad_step)
+        if (batch_idx + 1) % trainer.log_every_n_steps == 0:
+            self._raise_if_seen(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Reads what was noted, before the epoch's checkpoint."""
+        self._raise_if_seen(trainer)
+
+    def _raise_if_seen(self, trainer: Trainer) -> None:
+        step = int(trainer.strategy.reduce(self._first_bad_step, reduce_op="min"))
+        if step == _NEVER:
+            return
+        rate = trainer.optimizers[0].param_groups[0]["lr"]
+        raise FloatingPointError(
+            f"the loss is not finite at step {step} (learning rate {rate:g}); lower the rate or the "
+            "regularizer's coefficient, the last checkpoint is kept"
+        )

@@ -1,0 +1,131 @@
+"""The one command: fit, validate, test and predict."""
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentError
+from pytorch_lightning import Trainer
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.utilities import rank_zero_info
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+from callbacks import StopOnNonFiniteLoss
+from datamodules import ImageDataModule
+from experiments.config_files import DEFAULTS, find_config
+from experiments.error_line import error_line
+from experiments.run_folder import run_folder
+from lightning_modules import Classifier
+
+# What a wrong input raises, in this project or in a library it reaches.
+INPUT_ERRORS = (
+    ArgumentError,
+    ArithmeticError,
+    ImportError,
+    MisconfigurationException,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+
+
+class RegularizerCLI(LightningCLI):
+    """LightningCLI with a folder for each run."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Adds the variant's name and gives the seed to everything that draws."""
+        parser.add_argument("--variant", type=str, default="custom", help="Name of the run's folder.")
+        for target in ("model", "data"):
+            parser.link_arguments("seed_everything", f"{target}.init_args.seed", compute_fn=int)
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parses the prepared arguments, which differ from those of the process on purpose."""
+        self.config = parser.parse_args(args)
+
+    def _parse_ckpt_path(self) -> None:
+        """Keeps the config: a checkpoint of another variant is refused, not adopted."""
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Points logger and checkpoints at the run's folder."""
+        config = self.config[self.subcommand]
+        self.run_folder = run_folder(
+            Path(config.trainer.default_root_dir),
+            config.variant,
+            config.seed_everything,
+            config.ckpt_path,
+            fits=self.subcommand == "fit",
+        )
+        trainer = self.config_init[self.subcommand].trainer
+        if trainer.logger in (None, True):
+            kwargs["logger"] = TensorBoardLogger(
+                self.run_folder, name="", version="", default_hp_metric=False
+            )
+        self.trainer_defaults = {"callbacks": self._run_callbacks()}
+        self.save_config_kwargs = {"overwrite": True}
+        return super().instantiate_trainer(default_root_dir=str(self.run_folder), **kwargs)
+
+    def _run_callbacks(self) -> list[Any]:
+        checkpoint = ModelCheckpoint(
+            self.run_folder / "checkpoints",
+            filename="last",
+            enable_version_counter=False,
+            save_on_train_epoch_end=True,
+        )
+        return [StopOnNonFiniteLoss(), checkpoint]
+
+    def after_fit(self) -> None:
+        """Tests the weights of the last epoch and says where the results are."""
+        self.trainer.test(self.model, datamodule=self.datamodule)
+        rank_zero_info(f"Results: {self.run_folder}")
+        root = self.config[self.subcommand].trainer.default_root_dir
+        rank_zero_info(f"Dashboard: tensorboard --logdir {root}")
+
+
+def main(args: list[str] | None = None) -> int:
+    """Runs a command line and returns the exit code.
+
+    Args:
+        args: Arguments after the program's name; None takes those of the process.
+    """
+    args = sys.argv[1:] if args is None else args
+    strict = {"exit_on_error": False, "allow_abbrev": False}
+    try:
+        RegularizerCLI(
+            Classifier,
+            ImageDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            auto_configure_optimizers=False,
+            parser_kwargs=strict
+            | {
+                command: strict | {"default_config_files": [str(DEFAULTS)]}
+                for command in RegularizerCLI.subcommands()
+            },
+            args=_prepare(args),
+        )
+    except INPUT_ERRORS as error:
+        print(f"error: {error_line(str(error))}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _prepare(args: list[str]) -> list[str]:
+    """Finds bare config names, names the variant after the first, takes LightningCLI's own keys."""
+    prepared, variant = [], None
+    for previous, arg in zip(["", *args], args, strict=False):
+        if previous == "--config" or arg.startswith("--config="):
+            config = find_config(arg.removeprefix("--config="))
+            variant = variant or config.stem
+            arg = str(config) if previous == "--config" else f"--config={config}"
+        prepared.append(re.sub(r"^--(optimizer|lr_scheduler)\b", r"--model.\1", arg))
+    if variant and not any(arg.startswith("--variant") for arg in args):
+        prepared += ["--variant", variant]
+    return prepared
+
+
+if __name__ == "__main__":
+    sys.exit(main())

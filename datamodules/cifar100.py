@@ -1,0 +1,106 @@
+"""CIFAR-100 (Krizhevsky 2009)."""
+
+from pathlib import Path
+from urllib.error import URLError
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision.datasets import CIFAR100
+from torchvision.datasets.utils import check_integrity
+
+from datamodules.image_data_module import ImageDataModule, Split
+from datamodules.restricted_unpickler import load_arrays
+
+
+class CIFAR100DataModule(ImageDataModule):
+    """50,000 training and 10,000 test images of 32x32 pixels in 100 classes.
+
+    Args:
+        data_dir: Folder that holds, or will hold, ``cifar-100-python``.
+        batch_size: Samples for each process and step.
+        val_size: Training images held out for validation, the same number of each class.
+        download: Downloads what is missing.
+        verify: Refuses files whose checksum is not the official one. Files are read without
+            running code either way.
+        augment: Crops and flips training images at random.
+        seed: Seed of shuffling, augmentation and the held-out part.
+
+    Raises:
+        ValueError: If an argument is out of range.
+    """
+
+    num_classes = 100
+    mean = (0.5071, 0.4865, 0.4409)
+    std = (0.2009, 0.1984, 0.2023)
+
+    def __init__(
+        self,
+        data_dir: str = "data",
+        batch_size: int = 100,
+        val_size: int = 0,
+        download: bool = True,
+        verify: bool = True,
+        augment: bool = False,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(batch_size, val_size, augment, seed)
+        self.data_dir = Path(data_dir)
+        self.download = download
+        self.verify = verify
+
+    def prepare_data(self) -> None:
+        """Downloads the archive where a file is missing.
+
+        Raises:
+            FileNotFoundError: If files are missing and cannot be downloaded.
+            ValueError: If a file's checksum is not the official one and ``verify`` is set.
+        """
+        missing = [s for s in ("train", "test") if not self._path(s).is_file()]
+        if missing:
+            self._download(missing)
+        if self.verify:
+            self._check_integrity()
+
+    def _path(self, split: str) -> Path:
+        return self.data_dir / CIFAR100.base_folder / split
+
+    def _download(self, missing: list[str]) -> None:
+        reason = "download is false"
+        if self.download:
+            try:
+                CIFAR100(str(self.data_dir), download=True)
+                return
+            except (URLError, OSError, RuntimeError) as error:
+                reason = f"the download failed: {error}"
+        folder = self._path("train").parent.resolve()
+        raise FileNotFoundError(
+            f"CIFAR-100 not found: {folder} has no {' and no '.join(missing)}, and {reason}; point "
+            "--data.data_dir at the parent of a cifar-100-python folder, or train without any "
+            "download on drawn images with --config demo.yaml"
+        )
+
+    def _check_integrity(self) -> None:
+        for name, md5 in CIFAR100.train_list + CIFAR100.test_list:
+            if not check_integrity(self._path(name), md5):
+                raise ValueError(
+                    f"{self._path(name)} has not the official checksum {md5}; delete it to download "
+                    "it again, or accept this copy with --data.verify false"
+                )
+
+    def load(self, split: Split) -> tuple[Tensor, Tensor]:
+        """Reads images [samples, 32, 32, 3] (uint8) and fine labels [samples].
+
+        Raises:
+            ValueError: If the file is damaged or not CIFAR-100.
+        """
+        content = load_arrays(self._path(split))
+        rows = np.asarray(content.get("data"))
+        labels = np.asarray(content.get("fine_labels"))
+        if rows.dtype != np.uint8 or rows.shape[1:] != (3072,) or labels.shape != rows.shape[:1]:
+            raise ValueError(
+                f"{self._path(split)} holds data of shape {rows.shape} and labels of shape "
+                f"{labels.shape}, not CIFAR-100's; delete it and download it again"
+            )
+        images = np.ascontiguousarray(rows.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
+        return torch.from_numpy(images), torch.from_numpy(labels.astype(np.int64))

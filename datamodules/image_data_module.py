@@ -1,0 +1,165 @@
+"""The base of every data set: subclass it to plug in another one."""
+
+from abc import abstractmethod
+from typing import ClassVar, Literal
+
+import torch
+from pytorch_lightning import LightningDataModule
+from torch import Tensor
+
+from datamodules.batch_loader import BatchLoader
+from functional.augmentation import crop_and_flip
+from functional.seeding import derive_seed
+
+Split = Literal["train", "test"]
+
+
+class ImageDataModule(LightningDataModule):
+    """Keeps uint8 images in memory, and normalises them on the device.
+
+    A subclass sets ``num_classes``, ``mean`` and ``std`` and implements :meth:`load`; it may
+    download in ``prepare_data``.
+
+    With ``val_size=0`` nothing is held out: all training images train, and the validation loader
+    draws a curve on the test images that chooses nothing.
+
+    Args:
+        batch_size: Samples for each process and step.
+        val_size: Training images held out for validation, the same number of each class.
+        augment: Crops and flips training images at random.
+        seed: Seed of shuffling, augmentation and the held-out part.
+
+    Raises:
+        ValueError: If an argument is out of range.
+    """
+
+    num_classes: ClassVar[int]
+    mean: ClassVar[tuple[float, float, float]]
+    std: ClassVar[tuple[float, float, float]]
+
+    def __init__(
+        self, batch_size: int = 100, val_size: int = 0, augment: bool = False, seed: int = 0
+    ) -> None:
+        super().__init__()
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}; give 1 or more")
+        if val_size < 0:
+            raise ValueError(f"val_size is {val_size}; give 0 or more")
+        self.batch_size = batch_size
+        self.val_size = val_size
+        self.augment = augment
+        self.seed = seed
+        self._splits: dict[str, tuple[Tensor, Tensor]] = {}
+
+    @abstractmethod
+    def load(self, split: Split) -> tuple[Tensor, Tensor]:
+        """Returns images [samples, height, width, 3] (uint8) and labels [samples] (int64)."""
+
+    @property
+    def validation_name(self) -> str:
+        """Prefix of the validation metrics: what they are measured on."""
+        return "val" if self.val_size else "test_curve"
+
+    def setup(self, stage: str) -> None:
+        """Loads what the stage needs, once.
+
+        Raises:
+            ValueError: If the labels do not fit the classes or ``val_size`` does not fit the data.
+        """
+        if "test" not in self._splits:
+            self._splits["test"] = self._checked("test")
+        if "train" not in self._splits and (stage == "fit" or self.val_size):
+            images, labels = self._checked("train")
+            held_out = self._held_out(labels)
+            self._splits["val"] = images[held_out], labels[held_out]
+            self._splits["train"] = (
+                (images[~held_out], labels[~held_out]) if self.val_size else (images, labels)
+            )
+
+    def _checked(self, split: Split) -> tuple[Tensor, Tensor]:
+        images, labels = self.load(split)
+        if labels.min() < 0 or labels.max() >= self.num_classes:
+            raise ValueError(
+                f"{type(self).__name__} has labels {int(labels.min())} to {int(labels.max())} in its "
+                f"{split} split; give labels from 0 to {self.num_classes - 1}"
+            )
+        return images, labels
+
+    def _held_out(self, labels: Tensor) -> Tensor:
+        if self.val_size >= len(labels):
+            raise ValueError(
+                f"val_size is {self.val_size}, the training split has {len(labels)} images; "
+                "hold out fewer"
+            )
+        generator = torch.Generator().manual_seed(derive_seed(self.seed, 1))
+        shuffled = torch.randperm(len(labels), generator=generator)
+        # A stable sort by each image's rank within its class takes the classes in turn.
+        by_class = shuffled[labels[shuffled].argsort(stable=True)]
+        counts = labels.bincount(minlength=self.num_classes)
+        starts = counts.cumsum(0) - counts
+        rank_in_class = torch.arange(len(labels)) - starts[labels[by_class]]
+        held_out = torch.zeros(len(labels), dtype=torch.bool)
+        held_out[by_class[rank_in_class.argsort(stable=True)[: self.val_size]]] = True
+        return held_out
+
+    def images_and_labels(self, split: Literal["train", "val", "test"]) -> tuple[Tensor, Tensor]:
+        """Returns images [samples, height, width, 3] (uint8) and labels of a split after setup."""
+        return self._splits[split]
+
+    def train_dataloader(self) -> BatchLoader:
+        """Shuffled training batches."""
+        return self._loader("train", shuffle_seed=self.seed)
+
+    def val_dataloader(self) -> BatchLoader:
+        """Held-out batches, or the test images where nothing is held out."""
+        return self._loader("val" if self.val_size else "test")
+
+    def test_dataloader(self) -> BatchLoader:
+        """Test batches."""
+        return self._loader("test")
+
+    def predict_dataloader(self) -> BatchLoader:
+        """Test batches."""
+        return self._loader("test")
+
+    def _loader(self, split: str, shuffle_seed: int | None = None) -> BatchLoader:
+        images, labels = self._splits[split]
+        rank, world_size = (
+            (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        )
+        if len(labels) < 2 * world_size:
+            raise ValueError(
+                f"the {split} split has {len(labels)} images for {world_size} processes; "
+                "give at least 2 for each"
+            )
+        return BatchLoader(
+            images, labels, self.batch_size, shuffle_seed, self._current_epoch, rank, world_size
+        )
+
+    def _current_epoch(self) -> int:
+        return self.trainer.current_epoch if self.trainer else 0
+
+    def on_after_batch_transfer(
+        self, batch: tuple[Tensor, Tensor], dataloader_idx: int
+    ) -> tuple[Tensor, Tensor]:
+        """Augments and normalises on the device."""
+        images, labels = batch
+        if self.augment and self.trainer is not None and self.trainer.training:
+            seed = derive_seed(self.seed, 2, self.trainer.current_epoch, self._batch_position())
+            images = crop_and_flip(images, torch.Generator(images.device).manual_seed(seed))
+        return self.normalize(images), labels
+
+    def _batch_position(self) -> int:
+        assert self.trainer is not None
+        batch_idx = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
+        return batch_idx * self.trainer.world_size + self.trainer.global_rank
+
+    def normalize(self, images: Tensor) -> Tensor:
+        """Maps uint8 images [batch, height, width, 3] to floats [batch, 3, height, width].
+
+        Each channel gets the data set's mean 0 and standard deviation 1. The result is in
+        channels_last memory format.
+        """
+        mean = torch.tensor(self.mean, device=images.device)
+        std = torch.tensor(self.std, device=images.device)
+        return (images / 255 - mean).div_(std).permute(0, 3, 1, 2)

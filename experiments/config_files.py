@@ -1,0 +1,22 @@
+"""The configs that come with the project."""
+
+from difflib import get_close_matches
+from pathlib import Path
+
+FOLDER = Path(__file__).parent.parent / "configs"
+DEFAULTS = FOLDER / "defaults.yaml"
+
+
+def find_config(name: str) -> Path:
+    """Returns the file of that name here, else in ``configs/``.
+
+    Raises:
+        FileNotFoundError: If neither exists.
+    """
+    for path in (Path(name), FOLDER / name):
+        if path.is_file():
+            return path
+    names = sorted(path.name for path in FOLDER.glob("*.yaml") if path != DEFAULTS)
+    nearest = get_close_matches(name, names, 1)
+    hint = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(names)}"
+    raise FileNotFoundError(f"no config {name} here or in {FOLDER}; {hint}")

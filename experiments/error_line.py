@@ -1,0 +1,40 @@
+"""One clear line from an error message."""
+
+import inspect
+import re
+from difflib import get_close_matches
+
+from pytorch_lightning import Trainer
+
+from datamodules import ImageDataModule
+from lightning_modules import Classifier, ResNet18
+
+# Lines with which jsonargparse frames the one that says what is wrong.
+_FRAME = re.compile(
+    r"^(-? ?Does not validate|Subtypes:|Errors:|Given value|- Expected a <class 'NoneType'>|$)"
+)
+_UNKNOWN_KEY = re.compile(
+    r"Option '([\w.]+)' is not accepted|unrecognized arguments: --([\w.]+)|Key '([\w.]+)' is not"
+)
+
+
+def error_line(message: str) -> str:
+    """Condenses a message to what is wrong, and adds the nearest key to a mistyped one."""
+    lines = [line.strip() for line in message.splitlines()]
+    kept = [line.removeprefix("- ") for line in lines if not _FRAME.match(line)]
+    text = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", " ".join(kept))
+    if unknown := _UNKNOWN_KEY.search(text):
+        key = next(group for group in unknown.groups() if group).rpartition(".")[2]
+        if nearest := get_close_matches(key, _known_keys(), 1):
+            text += f"; did you mean {nearest[0]}?"
+    return text
+
+
+def _known_keys() -> set[str]:
+    classes = [Trainer, ResNet18, *_family(Classifier), *_family(ImageDataModule)]
+    keys = {"model", "data", "trainer", "config", "ckpt_path", "seed_everything", "variant"}
+    return keys.union(*(inspect.signature(cls).parameters for cls in classes))
+
+
+def _family(cls: type) -> list[type]:
+    return [cls, *(member for child in cls.__subclasses__() for member in _family(child))]

@@ -1,0 +1,86 @@
+"""Estimates of the input-output Jacobian's norm (Hoffman, Roberts, Yaida 2019, arXiv 1908.02729)."""
+
+import torch
+from torch import Tensor
+
+
+def jacobian_norm_squared(
+    logits: Tensor,
+    inputs: Tensor,
+    num_projections: int = 1,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Estimates the squared Frobenius norm of each sample's Jacobian d logits / d inputs.
+
+    Args:
+        logits: Outputs [batch, classes], computed from ``inputs``.
+        inputs: Images [batch, ...] that require a gradient.
+        num_projections: Random directions for each sample; -1 takes the basis, the exact value.
+        generator: Source of the random directions.
+
+    Returns:
+        Estimates [batch], unbiased and differentiable. Where samples interact, as in batch
+        normalisation in training mode, the gradient of the batch's sum stands for the Jacobian.
+
+    Raises:
+        ValueError: If ``num_projections`` is neither -1 nor at least 1.
+    """
+    return projected_norm_squared(
+        logits, inputs, output_projections(logits, num_projections, generator)
+    )
+
+
+def output_projections(
+    logits: Tensor, num_projections: int, generator: torch.Generator | None = None
+) -> Tensor:
+    """Draws unit vectors in output space, uniform on the sphere for each sample.
+
+    Args:
+        logits: Outputs [batch, classes] whose shape, type and device the vectors take.
+        num_projections: Vectors for each sample; -1 gives the basis vectors.
+        generator: Source of the random numbers.
+
+    Returns:
+        Vectors [projections, batch, classes].
+
+    Raises:
+        ValueError: If ``num_projections`` is neither -1 nor at least 1.
+    """
+    check_num_projections(num_projections)
+    batch, classes = logits.shape
+    options = {"dtype": logits.dtype, "device": logits.device}
+    if num_projections == -1:
+        return torch.eye(classes, **options)[:, None].expand(classes, batch, classes)
+    vectors = torch.randn(num_projections, batch, classes, generator=generator, **options)
+    return vectors / vectors.norm(dim=2, keepdim=True)
+
+
+def projected_norm_squared(logits: Tensor, inputs: Tensor, projections: Tensor) -> Tensor:
+    """Computes classes / n times the sum of ||v^T J||^2 over n vectors v (equation 9).
+
+    Args:
+        logits: Outputs [batch, classes], computed from ``inputs``.
+        inputs: Images [batch, ...] that require a gradient.
+        projections: Unit vectors [projections, batch, classes].
+
+    Returns:
+        Estimates [batch], differentiable.
+    """
+    count, _, classes = projections.shape
+    total = logits.new_zeros(len(logits))
+    for vectors in projections:
+        (gradient,) = torch.autograd.grad(logits, inputs, vectors, create_graph=True)
+        total = total + gradient.square().flatten(1).sum(1)
+    return classes / count * total
+
+
+def check_num_projections(num_projections: int) -> None:
+    """Refuses a number of projections that estimates nothing.
+
+    Raises:
+        ValueError: If ``num_projections`` is neither -1 nor at least 1.
+    """
+    if num_projections != -1 and num_projections < 1:
+        raise ValueError(
+            f"num_projections is {num_projections}; give 1 or more, or -1 for the exact norm"
+        )

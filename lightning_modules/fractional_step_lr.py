@@ -1,0 +1,40 @@
+"""The step schedule of the source experiment, independent of the run's length."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import MultiStepLR
+
+
+class FractionalStepLR(MultiStepLR):
+    """Multiplies the learning rate by gamma at fractions of the run, at the exact step.
+
+    With 25,000 steps and milestones 1/3 and 2/3 the rate falls after steps 8,333 and 16,667. The
+    classifier sets the run's length; step it after every optimizer step.
+
+    Args:
+        optimizer: Optimizer whose rate is scheduled.
+        milestones: Increasing fractions of the run, each between 0 and 1.
+        gamma: Factor at each milestone.
+
+    Raises:
+        ValueError: If the milestones do not increase or leave (0, 1).
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        milestones: Sequence[float] = (1 / 3, 2 / 3),
+        gamma: float = 0.1,
+    ) -> None:
+        if list(milestones) != sorted(set(milestones)) or not all(0 < m < 1 for m in milestones):
+            raise ValueError(
+                f"milestones are {list(milestones)}; give increasing fractions between 0 and 1"
+            )
+        self.fractions = list(milestones)
+        super().__init__(optimizer, [], gamma)
+
+    def set_total_steps(self, total_steps: int) -> None:
+        """Places the milestones in a run of so many optimizer steps."""
+        self.milestones = Counter(round(fraction * total_steps) for fraction in self.fractions)

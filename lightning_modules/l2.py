@@ -1,0 +1,38 @@
+"""L2 regularization."""
+
+from typing import Any
+
+from torch.optim import Optimizer
+
+from lightning_modules.classifier import Classifier
+
+
+class L2Classifier(Classifier):
+    """Adds weight decay: weight_decay / 2 times the squared norm of all parameters to the loss.
+
+    It acts through the optimizer's ``weight_decay``, which for plain SGD is the gradient of that
+    term.
+
+    Args:
+        weight_decay: Coefficient of the decay.
+        **kwargs: See :class:`Classifier`.
+
+    Raises:
+        ValueError: If ``weight_decay`` is negative or the optimizer has no such option.
+    """
+
+    def __init__(self, weight_decay: float = 0.0005, **kwargs: Any) -> None:
+        if not weight_decay >= 0:
+            raise ValueError(f"weight_decay is {weight_decay}; give 0 or more")
+        super().__init__(**kwargs)
+        self.weight_decay = weight_decay
+
+    def _build_optimizer(self) -> Optimizer:
+        optimizer = super()._build_optimizer()
+        for group in optimizer.param_groups:
+            if "weight_decay" not in group:
+                raise ValueError(
+                    f"{type(optimizer).__name__} has no weight_decay; give an optimizer that has"
+                )
+            group["weight_decay"] = self.weight_decay
+        return optimizer

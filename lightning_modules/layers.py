@@ -1,0 +1,60 @@
+"""Drop-in layers with torch's parameter names and a faster implementation."""
+
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from functional.batch_norm import batch_norm
+from functional.convolution import conv2d
+
+
+class LiveTapConv2d(nn.Conv2d):
+    """``torch.nn.Conv2d`` without bias that skips the taps which only see padding."""
+
+    @classmethod
+    def from_conv2d(cls, conv: nn.Conv2d) -> Self:
+        """Takes over the weight of a plain convolution without bias, groups or dilation."""
+        live = cls(
+            conv.in_channels,
+            conv.out_channels,
+            conv.kernel_size,  # type: ignore[arg-type]
+            conv.stride,  # type: ignore[arg-type]
+            conv.padding,  # type: ignore[arg-type]
+            bias=False,
+            device="meta",
+        )
+        live.weight = conv.weight
+        return live
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Convolves maps [batch, channels, height, width]."""
+        if torch.is_autocast_enabled(input.device.type):
+            return super().forward(input)  # autocast casts inside torch's own functions only
+        return conv2d(input, self.weight, self.stride, self.padding)  # type: ignore[arg-type]
+
+
+class TwiceDifferentiableBatchNorm2d(nn.BatchNorm2d):
+    """``torch.nn.BatchNorm2d`` whose second derivative in training mode is a closed form."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalises maps [batch, channels, height, width]."""
+        if not self.training or torch.is_autocast_enabled(input.device.type):
+            return super().forward(input)
+        if input.numel() == input.shape[1]:
+            raise ValueError(
+                f"batch normalisation needs more than 1 value per channel in training, got input "
+                f"{tuple(input.shape)}; use a batch size of at least 2"
+            )
+        assert self.running_mean is not None and self.running_var is not None
+        assert self.num_batches_tracked is not None and self.momentum is not None
+        self.num_batches_tracked.add_(1)
+        return batch_norm(
+            input,
+            self.weight,
+            self.bias,
+            self.running_mean,
+            self.running_var,
+            self.momentum,
+            self.eps,
+        )

@@ -1,0 +1,7 @@
+"""The variant without a regularizer."""
+
+from lightning_modules.classifier import Classifier
+
+
+class NoRegClassifier(Classifier):
+    """Cross-entropy alone: the baseline of every comparison."""

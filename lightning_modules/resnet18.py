@@ -1,0 +1,63 @@
+"""The shared backbone."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock, ResNet
+
+from lightning_modules.layers import LiveTapConv2d, TwiceDifferentiableBatchNorm2d
+
+
+class ResNet18(ResNet):
+    """torchvision's resnet18 with dropout before the last layer.
+
+    Parameter names, shapes and outputs are torchvision's, so state dicts interchange. Only the
+    layers' implementation differs, and memory format is channels_last.
+
+    Args:
+        num_classes: Number of logits.
+        dropout: Probability of zeroing a feature before ``fc``.
+        stem: "imagenet" is torchvision's 7x7 convolution of stride 2 with max-pool; "cifar" is a
+            3x3 convolution of stride 1 without max-pool, for small images.
+
+    Raises:
+        ValueError: If an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        num_classes: int = 100,
+        dropout: float = 0.5,
+        stem: Literal["imagenet", "cifar"] = "imagenet",
+    ) -> None:
+        if not 0 <= dropout <= 1:
+            raise ValueError(f"dropout is {dropout}; give a probability between 0 and 1")
+        if num_classes < 1:
+            raise ValueError(f"num_classes is {num_classes}; give at least 1")
+        if stem not in ("imagenet", "cifar"):
+            raise ValueError(f"stem is {stem!r}; give 'imagenet' or 'cifar'")
+        super().__init__(
+            BasicBlock,
+            [2, 2, 2, 2],
+            num_classes=num_classes,
+            norm_layer=TwiceDifferentiableBatchNorm2d,
+        )
+        if stem == "cifar":
+            self.conv1 = nn.Conv2d(3, 64, kernel_size=3, padding=1, bias=False)
+            nn.init.kaiming_normal_(self.conv1.weight, mode="fan_out", nonlinearity="relu")
+            self.maxpool = nn.Identity()  # type: ignore[assignment]
+        self.dropout = nn.Dropout(dropout)
+        for module in list(self.modules()):
+            for name, child in module.named_children():
+                if isinstance(child, nn.Conv2d):
+                    setattr(module, name, LiveTapConv2d.from_conv2d(child))
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Maps images [batch, 3, height, width] to logits [batch, classes]."""
+        x = images.contiguous(memory_format=torch.channels_last)
+        # Max-pool and ReLU commute; in this order ReLU sees a quarter of the pixels.
+        x = self.relu(self.maxpool(self.bn1(self.conv1(x))))
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        return self.fc(self.dropout(self.avgpool(x).flatten(1)))
