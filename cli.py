@@ -38,7 +38,9 @@ class RegularizerCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Adds the variant's name and gives the seed to everything that draws."""
-        parser.add_argument("--variant", type=str, default="custom", help="Name of the run's folder.")
+        parser.add_argument(
+            "--variant", type=str, default="custom", help="Name of the run's folder."
+        )
         for target in ("model", "data"):
             parser.link_arguments("seed_everything", f"{target}.init_args.seed", compute_fn=int)
 
@@ -122,9 +124,8 @@ def _prepare(args: list[str]) -> list[str]:
             variant = variant or config.stem
             arg = str(config) if previous == "--config" else f"--config={config}"
         prepared.append(re.sub(r"^--(optimizer|lr_scheduler)\b", r"--model.\1", arg))
-    if variant and not any(arg.startswith("--variant") for arg in args):
-        prepared += ["--variant", variant]
-    return prepared
+    # In front of the configs, so that a variant that they name wins.
+    return prepared[:1] + (["--variant", variant] if variant else []) + prepared[1:]
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ class SingularValueBounding(Callback):
         self.last_step = 0
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
-        """Bounds the weights once per multiple of ``every_n_steps``, however many batches it took."""
+        """Bounds the weights once at every multiple of ``every_n_steps``."""
         step = trainer.global_step
         if step == self.last_step or step % self.every_n_steps:
             return

@@ -21,7 +21,7 @@ class BatchLoader:
         labels: Classes [samples], int64.
         batch_size: Samples for each rank and batch.
         shuffle_seed: Shuffles anew each epoch, from (seed, epoch); None keeps the order.
-        current_epoch: Tells the epoch whose order to take.
+        position: Tells, when iteration starts, the epoch and the first batch of it to yield.
         rank: Index of this process.
         world_size: Number of processes.
     """
@@ -32,18 +32,17 @@ class BatchLoader:
         labels: Tensor,
         batch_size: int,
         shuffle_seed: int | None = None,
-        current_epoch: Callable[[], int] = lambda: 0,
+        position: Callable[[], tuple[int, int]] = lambda: (0, 0),
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
         self.images = images
         self.labels = labels
         self.shuffle_seed = shuffle_seed
-        self.current_epoch = current_epoch
+        self.position = position
         self.rank = rank
         self.world_size = world_size
         self.num_batches = max(1, -(-len(labels) // (batch_size * world_size)))
-        self.next_batch = 0
 
     def __len__(self) -> int:
         """Number of batches in an epoch."""
@@ -51,24 +50,20 @@ class BatchLoader:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yields the batches that are left of the epoch."""
-        batches = self._order().tensor_split(self.num_batches)
-        first, self.next_batch = self.next_batch, 0
-        for position in range(first, self.num_batches):
-            self.next_batch = position + 1
-            index = batches[position][self.rank :: self.world_size]
+        epoch, first_batch = self.position()
+        for batch in self._order(epoch).tensor_split(self.num_batches)[first_batch:]:
+            index = batch[self.rank :: self.world_size]
             yield self.images[index], self.labels[index]
-        self.next_batch = 0
 
-    def _order(self) -> Tensor:
+    def _order(self, epoch: int) -> Tensor:
         if self.shuffle_seed is None:
             return torch.arange(len(self.labels))
-        generator = torch.Generator().manual_seed(derive_seed(self.shuffle_seed, self.current_epoch()))
+        generator = torch.Generator().manual_seed(derive_seed(self.shuffle_seed, epoch))
         return torch.randperm(len(self.labels), generator=generator)
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns the position within the epoch."""
-        return {"next_batch": self.next_batch % self.num_batches}
+        """Holds nothing: the position is the trainer's. It tells Lightning that resuming is exact."""
+        return {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continues from a position within the epoch."""
-        self.next_batch = state_dict["next_batch"]
+        """Restores nothing."""

@@ -84,8 +84,8 @@ class CIFAR100DataModule(ImageDataModule):
         for name, md5 in CIFAR100.train_list + CIFAR100.test_list:
             if not check_integrity(self._path(name), md5):
                 raise ValueError(
-                    f"{self._path(name)} has not the official checksum {md5}; delete it to download "
-                    "it again, or accept this copy with --data.verify false"
+                    f"{self._path(name)} has not the official checksum {md5}; delete it to "
+                    "download it again, or accept this copy with --data.verify false"
                 )
 
     def load(self, split: Split) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,7 @@
 """The base of every data set: subclass it to plug in another one."""
 
 from abc import abstractmethod
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pytorch_lightning import LightningDataModule
@@ -80,8 +80,8 @@ class ImageDataModule(LightningDataModule):
         images, labels = self.load(split)
         if labels.min() < 0 or labels.max() >= self.num_classes:
             raise ValueError(
-                f"{type(self).__name__} has labels {int(labels.min())} to {int(labels.max())} in its "
-                f"{split} split; give labels from 0 to {self.num_classes - 1}"
+                f"{type(self).__name__} has labels {int(labels.min())} to {int(labels.max())} in "
+                f"its {split} split; give labels from 0 to {self.num_classes - 1}"
             )
         return images, labels
 
@@ -108,7 +108,7 @@ class ImageDataModule(LightningDataModule):
 
     def train_dataloader(self) -> BatchLoader:
         """Shuffled training batches."""
-        return self._loader("train", shuffle_seed=self.seed)
+        return self._loader("train", shuffle_seed=self.seed, position=self._training_position)
 
     def val_dataloader(self) -> BatchLoader:
         """Held-out batches, or the test images where nothing is held out."""
@@ -122,22 +122,22 @@ class ImageDataModule(LightningDataModule):
         """Test batches."""
         return self._loader("test")
 
-    def _loader(self, split: str, shuffle_seed: int | None = None) -> BatchLoader:
+    def _loader(self, split: str, **options: Any) -> BatchLoader:
         images, labels = self._splits[split]
-        rank, world_size = (
-            (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        )
-        if len(labels) < 2 * world_size:
+        if self.trainer:
+            options |= {"rank": self.trainer.global_rank, "world_size": self.trainer.world_size}
+        if len(labels) < 2 * options.get("world_size", 1):
             raise ValueError(
-                f"the {split} split has {len(labels)} images for {world_size} processes; "
-                "give at least 2 for each"
+                f"the {split} split has {len(labels)} images for {options.get('world_size', 1)} "
+                "processes; give at least 2 for each"
             )
-        return BatchLoader(
-            images, labels, self.batch_size, shuffle_seed, self._current_epoch, rank, world_size
-        )
+        return BatchLoader(images, labels, self.batch_size, **options)
 
-    def _current_epoch(self) -> int:
-        return self.trainer.current_epoch if self.trainer else 0
+    def _training_position(self) -> tuple[int, int]:
+        if self.trainer is None:
+            return 0, 0
+        progress = self.trainer.fit_loop.epoch_loop.batch_progress
+        return self.trainer.current_epoch, progress.current.ready
 
     def on_after_batch_transfer(
         self, batch: tuple[Tensor, Tensor], dataloader_idx: int
@@ -145,14 +145,9 @@ class ImageDataModule(LightningDataModule):
         """Augments and normalises on the device."""
         images, labels = batch
         if self.augment and self.trainer is not None and self.trainer.training:
-            seed = derive_seed(self.seed, 2, self.trainer.current_epoch, self._batch_position())
+            seed = derive_seed(self.seed, *self._training_position(), self.trainer.global_rank)
             images = crop_and_flip(images, torch.Generator(images.device).manual_seed(seed))
         return self.normalize(images), labels
-
-    def _batch_position(self) -> int:
-        assert self.trainer is not None
-        batch_idx = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
-        return batch_idx * self.trainer.world_size + self.trainer.global_rank
 
     def normalize(self, images: Tensor) -> Tensor:
         """Maps uint8 images [batch, height, width, 3] to floats [batch, 3, height, width].

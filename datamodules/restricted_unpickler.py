@@ -6,15 +6,24 @@ from typing import Any
 
 import numpy as np
 
-# What numpy's own pickles name, by the module names of numpy 1 and 2.
-_ALLOWED = {
+# What the pickles of numpy 1 and 2 name: the two functions that rebuild arrays and scalars.
+_MULTIARRAY: dict[str, Any] = {
+    "_reconstruct": np.zeros(1).__reduce__()[0],
+    "scalar": np.float64(0).__reduce__()[0],
+}
+
+
+def _latin1(text: str, encoding: str) -> bytes:
+    """Stands in for ``codecs.encode``, with which protocol 2 of Python 3 spells bytes."""
+    return text.encode("latin1")
+
+
+_ALLOWED: dict[tuple[str, str], Any] = {
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,
-    **{
-        (f"numpy.{core}.multiarray", name): getattr(np._core.multiarray, name)
-        for core in ("core", "_core")
-        for name in ("_reconstruct", "scalar")
-    },
+    ("_codecs", "encode"): _latin1,
+    **{("numpy.core.multiarray", name): value for name, value in _MULTIARRAY.items()},
+    **{("numpy._core.multiarray", name): value for name, value in _MULTIARRAY.items()},
 }
 
 

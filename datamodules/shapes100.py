@@ -26,8 +26,8 @@ class Shapes100DataModule(ImageDataModule):
     """
 
     num_classes = 100
-    mean = (0.5, 0.5, 0.5)
-    std = (0.25, 0.25, 0.25)
+    mean = (0.406, 0.406, 0.406)
+    std = (0.217, 0.217, 0.217)
 
     def __init__(
         self,

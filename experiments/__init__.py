@@ -1,0 +1,1 @@
+"""Many runs: configs, folders, the study and its report."""

@@ -37,4 +37,5 @@ def _known_keys() -> set[str]:
 
 
 def _family(cls: type) -> list[type]:
-    return [cls, *(member for child in cls.__subclasses__() for member in _family(child))]
+    children: list[type] = cls.__subclasses__()
+    return [cls, *(member for child in children for member in _family(child))]

@@ -93,7 +93,10 @@ class _BatchNormGradient(Function):
     @staticmethod
     @once_differentiable
     def backward(
-        ctx: Any, cotangent: Tensor | None, weight_cotangent: Tensor | None, bias_cotangent: Tensor | None
+        ctx: Any,
+        cotangent: Tensor | None,
+        weight_cotangent: Tensor | None,
+        bias_cotangent: Tensor | None,
     ) -> tuple[Tensor | None, ...]:
         grad, input, weight, mean, inverse_std = ctx.saved_tensors
         g, x = _pixels(grad), (_pixels(input) - mean) * inverse_std

@@ -188,7 +188,12 @@ class _WeightGradient(Function):
 
 
 def _gradients(
-    grad: Tensor, input: Tensor, weight: Tensor, stride: Pair, padding: Pair, needs: tuple[bool, bool]
+    grad: Tensor,
+    input: Tensor,
+    weight: Tensor,
+    stride: Pair,
+    padding: Pair,
+    needs: tuple[bool, bool],
 ) -> tuple[Tensor | None, Tensor | None]:
     input_grad, weight_grad, _ = torch.ops.aten.convolution_backward(
         grad, input, weight, None, stride, padding, (1, 1), False, (0, 0), 1, (*needs, False)

@@ -1,4 +1,4 @@
-"""Estimates of the input-output Jacobian's norm (Hoffman, Roberts, Yaida 2019, arXiv 1908.02729)."""
+"""The norm of the input-output Jacobian (Hoffman, Roberts, Yaida 2019, arXiv 1908.02729)."""
 
 import torch
 from torch import Tensor
@@ -48,10 +48,13 @@ def output_projections(
     """
     check_num_projections(num_projections)
     batch, classes = logits.shape
-    options = {"dtype": logits.dtype, "device": logits.device}
+    dtype, device = logits.dtype, logits.device
     if num_projections == -1:
-        return torch.eye(classes, **options)[:, None].expand(classes, batch, classes)
-    vectors = torch.randn(num_projections, batch, classes, generator=generator, **options)
+        basis = torch.eye(classes, dtype=dtype, device=device)
+        return basis[:, None].expand(classes, batch, classes)
+    vectors = torch.randn(
+        num_projections, batch, classes, generator=generator, dtype=dtype, device=device
+    )
     return vectors / vectors.norm(dim=2, keepdim=True)
 
 

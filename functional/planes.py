@@ -69,7 +69,7 @@ def plane_points(
     # With the channels last from here on, the result needs no copy to be in channels_last.
     across, down = directions.to(image).movedim(1, -1).contiguous()
     a, b = coordinates.view(2, -1, *[1] * image.dim())
-    points = (a * across).add_(b * down).add_(image.movedim(0, -1))
+    points = (a * across).add_(b * down).add_(image.movedim(0, -1).contiguous())
     return points.movedim(-1, 1)
 
 

@@ -9,4 +9,7 @@ def derive_seed(*keys: int) -> int:
     A stream then depends on where it is used and on nothing that was drawn before, so a resumed run
     draws what an uninterrupted one draws.
     """
-    return int(np.random.SeedSequence(keys).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    # Their number is mixed in too: a seed sequence takes missing integers for zeros.
+    return int(
+        np.random.SeedSequence((len(keys), *keys)).generate_state(1, np.uint64)[0] >> np.uint64(1)
+    )

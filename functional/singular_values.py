@@ -35,9 +35,8 @@ def bound_singular_values_(weight: Tensor, eps: float) -> Tensor:
     else:
         u, sigma, vh = torch.linalg.svd(wide, full_matrices=False)
         bounded = (u * sigma.clamp(1 / (1 + eps), 1 + eps)) @ vh
-    if wide is not matrix:
-        bounded = bounded.T
-    return weight.copy_(bounded.view_as(weight) if wide is matrix else bounded.reshape(weight.shape))
+    bounded = bounded if wide is matrix else bounded.T
+    return weight.copy_(bounded.reshape(weight.shape))
 
 
 @torch.no_grad()

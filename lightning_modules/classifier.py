@@ -8,6 +8,7 @@ from pytorch_lightning import LightningModule
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
+from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
 from functional.seeding import derive_seed
@@ -53,6 +54,7 @@ class Classifier(LightningModule):
         self.train_accuracy, self.val_accuracy, self.test_accuracy = (
             MulticlassAccuracy(num_classes, average="micro") for _ in range(3)
         )
+        self.val_loss, self.test_loss = MeanMetric(), MeanMetric()
 
     def forward(self, images: Tensor) -> Tensor:
         """Maps normalised images [batch, 3, height, width] to logits [batch, classes]."""
@@ -85,25 +87,26 @@ class Classifier(LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Logs accuracy and loss of held-out images, or the curve on test images if none are."""
         prefix = getattr(getattr(self.trainer, "datamodule", None), "validation_name", "val")
-        self._evaluate(batch, self.val_accuracy, prefix)
+        self._evaluate(batch, prefix, self.val_accuracy, self.val_loss)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Logs accuracy and loss of the test images."""
-        self._evaluate(batch, self.test_accuracy, "test")
+        self._evaluate(batch, "test", self.test_accuracy, self.test_loss)
 
     def predict_step(self, batch: Batch | Tensor, batch_idx: int) -> Tensor:
         """Returns the class probabilities [batch, classes]."""
         images = batch if isinstance(batch, Tensor) else batch[0]
         return self(images).softmax(1)
 
-    def _evaluate(self, batch: Batch, accuracy: MulticlassAccuracy, prefix: str) -> None:
+    def _evaluate(
+        self, batch: Batch, prefix: str, accuracy: MulticlassAccuracy, loss: MeanMetric
+    ) -> None:
         images, labels = batch
         logits = self(images)
         accuracy(logits, labels)
-        loss = F.cross_entropy(logits, labels)
-        options: dict[str, Any] = {"batch_size": len(labels), "on_epoch": True, "prog_bar": True}
-        self.log(f"{prefix}/accuracy", accuracy, **options)
-        self.log(f"{prefix}/loss", loss, sync_dist=True, **options)
+        loss(F.cross_entropy(logits, labels, reduction="none"))
+        self.log(f"{prefix}/accuracy", accuracy, prog_bar=True)
+        self.log(f"{prefix}/loss", loss, prog_bar=True)
 
     def configure_optimizers(self) -> Any:
         """Builds optimizer and schedule from the config."""
@@ -138,6 +141,6 @@ class Classifier(LightningModule):
         found = checkpoint.get("variant_class")
         if found != type(self).__name__:
             raise ValueError(
-                f"the checkpoint holds {found or 'no variant of this project'}, the config asks for "
-                f"{type(self).__name__}; give the config that trained it"
+                f"the checkpoint holds {found or 'no variant of this project'}, the config asks "
+                f"for {type(self).__name__}; give the config that trained it"
             )

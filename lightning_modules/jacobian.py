@@ -53,7 +53,7 @@ class JacobianClassifier(Classifier):
         )
 
     def penalty(self, logits: Tensor, images: Tensor, batch_idx: int) -> Tensor | None:
-        """Returns the weighted penalty and logs ``train/jacobian_penalty``, the term of the loss."""
+        """Returns the term of the loss, logged as ``train/jacobian_penalty``."""
         if not self._is_penalised(batch_idx):
             return None
         norms = projected_norm_squared(logits, images, self._projections(logits, batch_idx))
@@ -65,7 +65,7 @@ class JacobianClassifier(Classifier):
         return batch_idx % self.every_n_steps == 0
 
     def _projections(self, logits: Tensor, batch_idx: int) -> Tensor:
-        """Draws for the whole global batch and keeps this rank's samples: any number of ranks agrees."""
+        """Draws for the global batch and keeps this rank's share: any number of ranks agrees."""
         generator = torch.Generator(logits.device).manual_seed(
             derive_seed(self.seed, self.current_epoch, batch_idx, 0)
         )

@@ -46,8 +46,10 @@ class TwiceDifferentiableBatchNorm2d(nn.BatchNorm2d):
                 f"batch normalisation needs more than 1 value per channel in training, got input "
                 f"{tuple(input.shape)}; use a batch size of at least 2"
             )
-        assert self.running_mean is not None and self.running_var is not None
-        assert self.num_batches_tracked is not None and self.momentum is not None
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        assert self.momentum is not None
         self.num_batches_tracked.add_(1)
         return batch_norm(
             input,

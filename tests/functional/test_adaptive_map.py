@@ -66,7 +66,7 @@ def test_straight_boundaries_are_found_exactly(resolution: int, coarse_step: int
     assert not result.redone
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("resolution", RESOLUTIONS)
 def test_smooth_boundaries_are_found_within_the_bound(resolution: int, seed: int) -> None:
     truth = waves(resolution, 6, seed)
@@ -127,10 +127,9 @@ def test_a_boundary_takes_a_small_share_of_the_points() -> None:
 def test_what_a_neighbour_finds_on_an_edge_splits_the_cell() -> None:
     labels = torch.zeros(17, 17, dtype=torch.long)
     labels[0, 0] = 1
-    # Crosses the line of the coarse grid at column 8 between two of its points: the four corners of
-    # the cell on the right agree, and only the split on the left shows that a class reaches into it.
-    labels[2:7, 5:12] = 1
-    labels[4, 4] = 1
+    # Crosses the line of the coarse grid at column 8 between two of its points: the four corners
+    # of the cell on the right agree, and only the split on the left shows what reaches into it.
+    labels[2:7, 4:12] = 1
     truth = Truth(labels)
     result = adaptive_map(truth, 17, coarse_step=8, num_checked=1, max_disagreement=1.0)
     assert truth.disagreement(result) == 0
@@ -170,11 +169,11 @@ def test_islands_that_are_let_pass_are_bounded_and_corrected_where_seen() -> Non
 
 
 def test_the_bound_holds_as_often_as_it_says() -> None:
-    truth = islands(101, num_islands=10)
-    share = 10 * 9 / 101**2
+    truth = islands(61, num_islands=4)
+    share = 4 * 9 / 61**2
     bounds = [
-        adaptive_map(truth, 101, num_checked=300, max_disagreement=1.0, seed=seed)
-        for seed in range(200)
+        adaptive_map(truth, 61, num_checked=300, max_disagreement=1.0, seed=seed)
+        for seed in range(100)
     ]
     held = sum(result.disagreement_bound >= share for result in bounds) / len(bounds)
     assert held >= 0.95 - 2 * math.sqrt(0.95 * 0.05 / len(bounds))

@@ -45,13 +45,13 @@ def linear_model(seed: int) -> nn.Module:
 def conv_model(seed: int) -> nn.Module:
     torch.manual_seed(seed)
     return Double(
-        nn.Conv2d(3, 8, 3, stride=2, padding=1),
-        nn.BatchNorm2d(8),
+        nn.Conv2d(3, 4, 3, stride=2, padding=1),
+        nn.BatchNorm2d(4),
         nn.ReLU(),
-        nn.Conv2d(8, 8, 3, stride=2, padding=1),
+        nn.Conv2d(4, 4, 3, stride=2, padding=1),
         nn.ReLU(),
         nn.Flatten(),
-        nn.Linear(32, 10),
+        nn.Linear(16, 10),
     )
 
 
@@ -127,10 +127,11 @@ def test_some_points_are_those_of_all_points(image: Tensor, directions: Tensor) 
 def test_arguments_are_left_alone(image: Tensor, directions: Tensor) -> None:
     before = image.clone(), directions.clone()
     classify_plane(linear_model(0), image, directions, 0.1, 9)
-    assert torch.equal(image, before[0]) and torch.equal(directions, before[1])
+    assert torch.equal(image, before[0])
+    assert torch.equal(directions, before[1])
 
 
-@pytest.mark.parametrize("chunk_size", [1, 64, 500])
+@pytest.mark.parametrize("chunk_size", [1, 16, 500])
 @pytest.mark.parametrize("mode", ["exact", "adaptive"])
 def test_what_the_model_gets(image: Tensor, directions: Tensor, mode: str, chunk_size: int) -> None:
     sizes = []
@@ -143,13 +144,13 @@ def test_what_the_model_gets(image: Tensor, directions: Tensor, mode: str, chunk
         assert not logits.requires_grad
         return logits
 
-    labels = classify_plane(model, image, directions, 0.1, 20, mode, chunk_size)
-    assert labels.shape == (20, 20)
+    labels = classify_plane(model, image, directions, 0.1, 9, mode, chunk_size)
+    assert labels.shape == (9, 9)
     assert labels.dtype == torch.int64
     assert 1 <= min(sizes) <= max(sizes) <= chunk_size
-    assert sum(sizes) == 400
+    assert sum(sizes) == 81
     if mode == "exact":
-        assert len(sizes) == math.ceil(400 / chunk_size)
+        assert len(sizes) == math.ceil(81 / chunk_size)
 
 
 @pytest.mark.parametrize("resolution", [2, 3, 7, 50])
@@ -169,7 +170,7 @@ def test_exact_is_the_argmax_at_every_point(
 def test_adaptive_is_exact_on_smooth_maps(
     image: Tensor, directions: Tensor, make_model, resolution: int, zoom: float
 ) -> None:
-    for seed in range(3):
+    for seed in range(2):
         model = make_model(seed)
         exact = classify_plane(model, image, directions, zoom, resolution, "exact")
         result = classify_plane_with_error(model, image, directions, zoom, resolution)
@@ -200,7 +201,7 @@ def test_chunk_size_does_not_change_the_result(
     model = conv_model(1)
     results = [
         classify_plane_with_error(model, image, directions, 0.02, 50, mode, chunk_size)
-        for chunk_size in (7, 64, 500, 10_000)
+        for chunk_size in (33, 500, 10_000)
     ]
     for result in results[1:]:
         assert torch.equal(result.labels, results[0].labels)
@@ -213,8 +214,8 @@ def test_islands_of_a_model_are_redone(image: Tensor, directions: Tensor) -> Non
     first = directions[0].double()
 
     def stripes(points: Tensor) -> Tensor:
-        # A wave as long as 4 points are apart: its crests meet every line of the coarse grid, and
-        # only there is the first class the larger one.
+        # A wave as long as the coarse grid is wide: its troughs meet every line of that grid, and
+        # the first class is the larger one at the crests only.
         across = ((points.double() - image) * first).flatten(1).sum(1)
         wave = torch.cos(2 * math.pi * across / (4 * 20 / (resolution - 1)))
         return torch.stack([wave, torch.full_like(wave, 0.5)], dim=1)
@@ -252,7 +253,7 @@ def test_non_finite_logits_are_no_class(
     assert result.non_finite == 51 * 13
 
 
-def test_model_in_training_keeps_its_gradients_and_mode(image: Tensor, directions: Tensor) -> None:
+def test_the_model_can_be_trained_afterwards(image: Tensor, directions: Tensor) -> None:
     model = linear_model(0)
     classify_plane(model, image, directions, 0.1, 5)
     assert torch.is_grad_enabled()

@@ -1,0 +1,83 @@
+import pytest
+import torch
+from torch import nn
+
+from callbacks import SingularValueBounding
+from lightning_modules import NoRegClassifier, SVBClassifier
+
+
+class Recorder(SingularValueBounding):
+    """Notes the optimizer step at each bounding."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.steps = []
+
+    def bound_(self, *args):
+        self.steps.append(self.last_step)
+        super().bound_(*args)
+
+
+def small_classifier(cls=NoRegClassifier, **kwargs):
+    backbone = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    return cls(backbone=nn.Sequential(backbone, nn.Linear(4, 100)), **kwargs)
+
+
+def test_every_singular_value_lies_in_the_band_afterwards():
+    model = small_classifier()
+    SingularValueBounding(eps=0.05).bound_(model)
+    for weight in (p for p in model.parameters() if p.ndim >= 2):
+        sigma = torch.linalg.svdvals(weight.flatten(1))
+        assert sigma.min() >= 1 / 1.05 - 1e-4
+        assert sigma.max() <= 1.05 + 1e-4
+
+
+def test_acts_after_every_nth_optimizer_step(tiny_data, make_trainer):
+    recorder = Recorder(every_n_steps=4)
+    make_trainer(max_epochs=2, callbacks=[recorder]).fit(small_classifier(), tiny_data)
+    assert recorder.steps == [4, 8, 12]
+
+
+def test_gradient_accumulation_counts_optimizer_steps_and_bounds_once(tiny_data, make_trainer):
+    recorder = Recorder(every_n_steps=2)
+    trainer = make_trainer(max_epochs=2, callbacks=[recorder], accumulate_grad_batches=3)
+    trainer.fit(small_classifier(), tiny_data)
+    assert trainer.global_step == 4
+    assert recorder.steps == [2, 4]
+
+
+def test_a_resumed_run_continues_the_count(tiny_data, make_trainer, tmp_path):
+    first = make_trainer(max_epochs=1, callbacks=[Recorder(every_n_steps=4)])
+    first.fit(small_classifier(), tiny_data)
+    first.save_checkpoint(tmp_path / "half.ckpt")
+    recorder = Recorder(every_n_steps=4)
+    trainer = make_trainer(max_epochs=2, callbacks=[recorder])
+    trainer.fit(small_classifier(), tiny_data, ckpt_path=tmp_path / "half.ckpt")
+    assert recorder.steps == [8, 12]
+
+
+def test_the_svb_module_attaches_the_callback_itself(tiny_data, make_trainer):
+    model = small_classifier(SVBClassifier, eps=0.1, every_n_steps=6)
+    make_trainer(max_epochs=1).fit(model, tiny_data)
+    sigma = torch.linalg.svdvals(model.backbone[1].weight)
+    assert sigma.max() <= 1.1 + 1e-4
+    assert sigma.min() >= 1 / 1.1 - 1e-4
+
+
+def test_orthogonal_init_starts_from_singular_values_of_one():
+    model = small_classifier(SVBClassifier, orthogonal_init=True)
+    sigma = torch.linalg.svdvals(model.backbone[1].weight)
+    torch.testing.assert_close(sigma, torch.ones(4))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"eps": 0.0}, "eps is 0.0; give a number above 0"),
+        ({"every_n_steps": 0}, "every_n_steps is 0; give 1 or more"),
+    ],
+)
+@pytest.mark.parametrize("cls", [SingularValueBounding, SVBClassifier])
+def test_refuses_wrong_arguments(cls, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        cls(**arguments)

@@ -1,0 +1,41 @@
+from pathlib import Path
+
+import pytest
+
+from datamodules import Shapes100DataModule
+
+CIFAR100 = Path(__file__).parent.parent.parent / "shared" / "cifar100"
+
+
+@pytest.fixture
+def cifar100_dir() -> Path:
+    if not CIFAR100.is_dir():
+        pytest.skip(f"no CIFAR-100 at {CIFAR100}")
+    return CIFAR100
+
+
+@pytest.fixture
+def tiny_data() -> Shapes100DataModule:
+    return Shapes100DataModule(train_size=120, test_size=60, batch_size=20)
+
+
+@pytest.fixture
+def make_trainer(tmp_path):
+    """Builds a quiet trainer; keyword arguments override."""
+    from pytorch_lightning import Trainer
+
+    def make(**overrides):
+        quiet = {
+            "logger": False,
+            "enable_checkpointing": False,
+            "enable_progress_bar": False,
+            "enable_model_summary": False,
+            "num_sanity_val_steps": 0,
+            "limit_val_batches": 0,
+            "log_every_n_steps": 1,
+            "default_root_dir": tmp_path,
+            "accelerator": "cpu",
+        }
+        return Trainer(**(quiet | overrides))
+
+    return make

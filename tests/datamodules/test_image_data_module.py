@@ -1,0 +1,75 @@
+import pytest
+import torch
+
+from datamodules import ImageDataModule
+
+
+class Counted(ImageDataModule):
+    """A third party's data set: 20 samples in each of 4 classes."""
+
+    num_classes = 4
+    mean = (0.1, 0.2, 0.3)
+    std = (0.5, 0.25, 0.125)
+
+    def load(self, split):
+        labels = torch.arange(4).repeat(20)
+        images = torch.arange(80, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 8, 8, 3)
+        return images, labels
+
+
+def test_with_nothing_held_out_all_images_train_and_the_curve_is_named_for_the_test_images():
+    data = Counted()
+    data.setup("fit")
+    assert len(data.images_and_labels("train")[1]) == 80
+    assert data.validation_name == "test_curve"
+    assert torch.equal(data.val_dataloader().labels, data.test_dataloader().labels)
+
+
+@pytest.mark.parametrize("val_size", [8, 10])
+def test_the_held_out_part_is_stratified_seeded_and_disjoint(val_size):
+    held_out = []
+    for seed in (0, 0, 1):
+        data = Counted(val_size=val_size, seed=seed)
+        data.setup("fit")
+        images, labels = data.images_and_labels("val")
+        counts = labels.bincount(minlength=4)
+        assert counts.sum() == val_size
+        assert counts.max() - counts.min() <= 1
+        train = data.images_and_labels("train")[0][:, 0, 0, 0]
+        assert set(train.tolist()).isdisjoint(images[:, 0, 0, 0].tolist())
+        assert len(train) == 80 - val_size
+        held_out.append(images[:, 0, 0, 0].tolist())
+    assert held_out[0] == held_out[1] != held_out[2]
+    assert data.validation_name == "val"
+
+
+def test_normalisation_follows_the_formula_and_gives_channels_last():
+    images = torch.randint(0, 256, (5, 8, 8, 3), dtype=torch.uint8)
+    ours = Counted().normalize(images)
+    naive = (images.permute(0, 3, 1, 2) / 255 - torch.tensor([0.1, 0.2, 0.3]).view(3, 1, 1)) / (
+        torch.tensor([0.5, 0.25, 0.125]).view(3, 1, 1)
+    )
+    torch.testing.assert_close(ours, naive)
+    assert ours.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_refuses_labels_outside_the_classes():
+    class Wrong(Counted):
+        num_classes = 3
+
+    with pytest.raises(ValueError, match="labels 0 to 3 in its test split; give labels from 0 to"):
+        Wrong().setup("fit")
+
+
+def test_refuses_to_hold_out_everything():
+    with pytest.raises(ValueError, match="val_size is 80, the training split has 80 images"):
+        Counted(val_size=80).setup("fit")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [({"batch_size": 0}, "batch_size is 0"), ({"val_size": -1}, "val_size is -1")],
+)
+def test_refuses_wrong_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Counted(**arguments)

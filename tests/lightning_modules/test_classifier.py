@@ -1,0 +1,258 @@
+import pytest
+import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
+from torch import nn
+
+from datamodules import Shapes100DataModule
+from lightning_modules import (
+    JacobianClassifier,
+    L2Classifier,
+    NoRegClassifier,
+    SVBClassifier,
+)
+
+# Losses of the first 5 steps on fixed data with seed 0, dropout 0.5. They guard against changes
+# that nobody meant; a change that is meant replaces them.
+GOLDEN_LOSSES = {
+    NoRegClassifier: [5.0675, 5.2031, 5.3217, 5.732, 5.495],
+    L2Classifier: [5.0675, 5.1907, 5.2668, 5.6889, 5.4725],
+    JacobianClassifier: [27.3014, 16.073, 10.9997, 11.3597, 10.4997],
+    SVBClassifier: [5.0675, 5.2031, 6.6104, 6.525, 6.182],
+}
+# Strong enough to show within 5 steps.
+GOLDEN_SETTINGS = {L2Classifier: {"weight_decay": 5.0}, SVBClassifier: {"every_n_steps": 2}}
+
+
+def sgd(params):
+    return torch.optim.SGD(params, lr=0.01, momentum=0.9)
+
+
+def linear_backbone():
+    return nn.Sequential(nn.Flatten(), nn.Dropout(0.2), nn.Linear(3072, 100))
+
+
+class Losses(list):
+    """Collects the loss of each step of a fit."""
+
+    def __init__(self, trainer, model, data, **fit_kwargs):
+        super().__init__()
+        step = model.training_step
+
+        def record(batch, batch_idx):
+            loss = step(batch, batch_idx)
+            self.append(loss.item())
+            return loss
+
+        model.training_step = record
+        trainer.fit(model, data, **fit_kwargs)
+
+
+@pytest.mark.parametrize("cls", GOLDEN_LOSSES)
+def test_golden_losses(cls, make_trainer):
+    torch.manual_seed(0)
+    model = cls(
+        optimizer=lambda params: torch.optim.SGD(params, lr=0.001, momentum=0.9),
+        **GOLDEN_SETTINGS.get(cls, {}),
+    )
+    data = Shapes100DataModule(train_size=100, test_size=10, batch_size=20)
+    losses = Losses(make_trainer(max_epochs=1), model, data)
+    torch.testing.assert_close(list(losses), GOLDEN_LOSSES[cls], rtol=2e-3, atol=0)
+
+
+def test_the_rate_falls_at_one_and_two_thirds_of_the_run_whatever_its_length(
+    tiny_data, make_trainer
+):
+    for max_epochs, cuts in [(1, (2, 4)), (3, (6, 12))]:
+        model = NoRegClassifier(linear_backbone())
+        rates = []
+        step = model.training_step
+
+        def record(batch, batch_idx, model=model, step=step, rates=rates):
+            rates.append(model.optimizers().param_groups[0]["lr"])
+            return step(batch, batch_idx)
+
+        model.training_step = record
+        make_trainer(max_epochs=max_epochs).fit(model, tiny_data)
+        expected = [0.1 * 0.1 ** sum(s >= cut for cut in cuts) for s in range(6 * max_epochs)]
+        assert rates == pytest.approx(expected)
+
+
+def test_any_torch_scheduler_replaces_the_schedule_and_steps_by_epoch_if_asked(
+    tiny_data, make_trainer
+):
+    model = NoRegClassifier(
+        linear_backbone(),
+        lr_scheduler=lambda optimizer: torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5),
+        lr_interval="epoch",
+    )
+    make_trainer(max_epochs=3).fit(model, tiny_data)
+    assert model.optimizers().param_groups[0]["lr"] == pytest.approx(0.1 * 0.5**3)
+
+
+def test_l2_equals_no_reg_with_the_penalty_in_the_loss(tiny_data, make_trainer):
+    class WithPenalty(NoRegClassifier):
+        def penalty(self, logits, images, batch_idx):
+            return 0.05 / 2 * sum(p.square().sum() for p in self.parameters())
+
+    weights = []
+    for cls, kwargs in [(L2Classifier, {"weight_decay": 0.05}), (WithPenalty, {})]:
+        torch.manual_seed(0)
+        model = cls(backbone=linear_backbone(), **kwargs)
+        make_trainer(max_epochs=1).fit(model, tiny_data)
+        weights.append(model.backbone[2].weight.detach())
+    torch.testing.assert_close(*weights)
+
+
+def test_the_loss_is_cross_entropy_plus_half_lambda_times_the_mean_squared_norm(
+    tiny_data, make_trainer
+):
+    torch.manual_seed(0)
+    linear = nn.Linear(3072, 100)
+    model = JacobianClassifier(
+        lambda_jacobian=0.3,
+        num_projections=-1,
+        backbone=nn.Sequential(nn.Flatten(), linear),
+        optimizer=lambda params: torch.optim.SGD(params, lr=0.0),
+    )
+    trainer = make_trainer(max_epochs=1)
+    trainer.fit(model, tiny_data)
+    logged = {key: value.item() for key, value in trainer.callback_metrics.items()}
+    norm_squared = linear.weight.square().sum().item()
+    assert logged["train/jacobian_penalty"] == pytest.approx(0.3 / 2 * norm_squared, rel=1e-4)
+    assert logged["train/loss"] == pytest.approx(
+        logged["train/cross_entropy"] + logged["train/jacobian_penalty"], rel=1e-4
+    )
+
+
+def test_a_penalty_every_second_step_has_twice_the_weight(tiny_data, make_trainer):
+    torch.manual_seed(0)
+    losses = {}
+    for every_n_steps in (1, 2):
+        linear = nn.Linear(3072, 100)
+        with torch.no_grad():
+            linear.weight.fill_(0.01)
+            linear.bias.zero_()
+        model = JacobianClassifier(
+            lambda_jacobian=1.0,
+            num_projections=-1,
+            every_n_steps=every_n_steps,
+            backbone=nn.Sequential(nn.Flatten(), linear),
+            optimizer=lambda params: torch.optim.SGD(params, lr=0.0),
+        )
+        losses[every_n_steps] = Losses(make_trainer(max_epochs=1), model, tiny_data)
+    penalty = 307200 * 0.01**2 / 2
+    cross_entropy = torch.tensor(100.0).log().item()
+    assert losses[1] == pytest.approx([cross_entropy + penalty] * 6, rel=1e-4)
+    assert losses[2] == pytest.approx([cross_entropy + 2 * penalty, cross_entropy] * 3, rel=1e-4)
+
+
+def test_one_forward_pass_serves_loss_and_penalty(tiny_data, make_trainer):
+    class Counting(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(3072, 100)
+            self.calls = 0
+
+        def forward(self, images):
+            self.calls += 1
+            return self.linear(images.flatten(1))
+
+    backbone = Counting()
+    make_trainer(max_epochs=1).fit(JacobianClassifier(backbone=backbone), tiny_data)
+    assert backbone.calls == 6
+
+
+def test_a_checkpoint_of_another_variant_is_refused(tiny_data, make_trainer, tmp_path):
+    trainer = make_trainer(max_epochs=1)
+    trainer.fit(NoRegClassifier(linear_backbone()), tiny_data)
+    trainer.save_checkpoint(tmp_path / "no_reg.ckpt")
+    with pytest.raises(ValueError, match="holds NoRegClassifier, the config asks for L2Classifier"):
+        make_trainer().test(
+            L2Classifier(backbone=linear_backbone()), tiny_data, ckpt_path=tmp_path / "no_reg.ckpt"
+        )
+
+
+def test_checkpoints_hold_plain_types_only(tiny_data, make_trainer, tmp_path):
+    trainer = make_trainer(max_epochs=1)
+    trainer.fit(JacobianClassifier(backbone=linear_backbone(), optimizer=sgd), tiny_data)
+    trainer.save_checkpoint(tmp_path / "x.ckpt")
+    checkpoint = torch.load(tmp_path / "x.ckpt", weights_only=True)
+    assert checkpoint["hyper_parameters"]["lambda_jacobian"] == 0.01
+    loaded = JacobianClassifier.load_from_checkpoint(
+        tmp_path / "x.ckpt", backbone=linear_backbone(), lambda_jacobian=0.5
+    )
+    assert loaded.lambda_jacobian == 0.5
+
+
+@pytest.mark.parametrize("stop_after", [1, 2])
+@pytest.mark.parametrize("cls", [NoRegClassifier, JacobianClassifier])
+def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
+    cls, stop_after, tiny_data, make_trainer, tmp_path
+):
+    def model():
+        torch.manual_seed(0)
+        return cls(backbone=linear_backbone(), optimizer=sgd)
+
+    whole = model()
+    whole_losses = Losses(make_trainer(max_epochs=3), whole, tiny_data)
+
+    checkpoint = ModelCheckpoint(
+        tmp_path, filename="last", save_on_train_epoch_end=True, enable_version_counter=False
+    )
+
+    class Stop(Exception):
+        pass
+
+    class Interrupt(cls):
+        def on_train_epoch_start(self):
+            if self.current_epoch == stop_after:
+                raise Stop
+
+    torch.manual_seed(0)
+    half = Interrupt(backbone=linear_backbone(), optimizer=sgd)
+    half.__class__.__name__ = cls.__name__
+    with pytest.raises(Stop):
+        make_trainer(max_epochs=3, enable_checkpointing=True, callbacks=[checkpoint]).fit(
+            half, tiny_data
+        )
+    resumed = model()
+    trainer = make_trainer(max_epochs=3, enable_checkpointing=True, callbacks=[checkpoint])
+    losses = Losses(trainer, resumed, tiny_data, ckpt_path=tmp_path / "last.ckpt")
+    assert losses == whole_losses[6 * stop_after :]
+    for ours, theirs in zip(resumed.parameters(), whole.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_a_run_resumed_in_mid_epoch_sees_the_rest_of_the_epoch(tiny_data, make_trainer, tmp_path):
+    def model():
+        torch.manual_seed(0)
+        return NoRegClassifier(linear_backbone(), optimizer=sgd)
+
+    whole = model()
+    checkpoint = ModelCheckpoint(
+        tmp_path, filename="{step}", every_n_train_steps=4, save_top_k=-1, save_last=False
+    )
+    whole_losses = Losses(
+        make_trainer(max_epochs=2, enable_checkpointing=True, callbacks=[checkpoint]),
+        whole,
+        tiny_data,
+    )
+    resumed = model()
+    trainer = make_trainer(max_epochs=2, enable_checkpointing=True, callbacks=[checkpoint])
+    losses = Losses(trainer, resumed, tiny_data, ckpt_path=tmp_path / "step=4.ckpt")
+    assert losses == whole_losses[4:]
+    assert torch.equal(resumed.backbone[2].weight, whole.backbone[2].weight)
+
+
+@pytest.mark.parametrize(
+    ("cls", "arguments", "message"),
+    [
+        (L2Classifier, {"weight_decay": -1.0}, "weight_decay is -1.0; give 0 or more"),
+        (JacobianClassifier, {"lambda_jacobian": -0.1}, "lambda_jacobian is -0.1; give 0 or more"),
+        (JacobianClassifier, {"num_projections": 0}, "num_projections is 0; give 1 or more"),
+        (JacobianClassifier, {"every_n_steps": 0}, "every_n_steps is 0; give 1 or more"),
+    ],
+)
+def test_refuses_wrong_arguments(cls, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        cls(**arguments)

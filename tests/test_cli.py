@@ -1,0 +1,241 @@
+import pytest
+import torch
+import yaml
+from pytorch_lightning import Callback
+
+from cli import main
+from datamodules import ImageDataModule
+from experiments.config_files import DEFAULTS, FOLDER
+
+OVERLAYS = {"demo", "smoke"}
+VARIANTS = sorted({p.stem for p in FOLDER.glob("*.yaml")} - OVERLAYS - {DEFAULTS.stem})
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Runs a command on tiny built-in data, below ``tmp_path``."""
+
+    def run(command, *args, config="no_reg.yaml"):
+        return main(
+            [
+                command,
+                *("--config", config, "--config", "smoke.yaml"),
+                *("--trainer.default_root_dir", str(tmp_path / "runs")),
+                *("--trainer.enable_progress_bar", "false"),
+                *args,
+            ]
+        )
+
+    return run
+
+
+@pytest.fixture
+def error(run, capfd):
+    """Runs a command that must fail, and returns its one line."""
+
+    def error(*args, command="fit", config="no_reg.yaml"):
+        assert run(command, *args, config=config) == 2
+        lines = capfd.readouterr().err.splitlines()
+        errors = [line for line in lines if line.startswith("error: ")]
+        assert len(errors) == 1
+        assert "Traceback" not in "".join(lines)
+        return errors[0]
+
+    return error
+
+
+def test_there_are_the_five_variants():
+    assert VARIANTS == ["jacobi", "jacobi_no_dropout", "l2", "no_reg", "svb"]
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_variant_fits_and_tests(variant, run):
+    config = f"{variant}.yaml"
+    assert run("fit", "--trainer.fast_dev_run", "true", config=config) == 0
+    assert run("test", "--trainer.fast_dev_run", "true", config=config) == 0
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_head_comment_gives_the_command(variant):
+    command = f"# python cli.py fit --config {variant}.yaml"
+    assert (FOLDER / f"{variant}.yaml").read_text().startswith(command)
+
+
+def print_config(run, capfd, *args, config="no_reg.yaml"):
+    with pytest.raises(SystemExit) as stop:
+        run("fit", *args, "--print_config", config=config)
+    assert stop.value.code == 0
+    return yaml.safe_load(capfd.readouterr().out)
+
+
+def test_configs_compose_and_the_command_line_overrides(run, capfd):
+    config = print_config(run, capfd, "--model.lambda_jacobian", "0.1", config="jacobi.yaml")
+    assert config["model"]["class_path"] == "lightning_modules.JacobianClassifier"
+    assert config["model"]["init_args"]["lambda_jacobian"] == 0.1
+    assert config["data"]["class_path"] == "datamodules.Shapes100DataModule"
+    assert config["variant"] == "jacobi"
+
+
+def test_jacobi_no_dropout_differs_from_jacobi_in_dropout_alone(run, capfd):
+    with_dropout = print_config(run, capfd, config="jacobi.yaml")
+    without = print_config(run, capfd, config="jacobi_no_dropout.yaml")
+    assert without["model"]["init_args"]["backbone"]["init_args"]["dropout"] == 0.0
+    without["model"]["init_args"]["backbone"]["init_args"]["dropout"] = 0.5
+    without["variant"] = "jacobi"
+    assert with_dropout == without
+
+
+def test_weight_decay_combines_with_any_variant_under_either_spelling(run, capfd):
+    for key in ("--optimizer.weight_decay", "--model.optimizer.weight_decay"):
+        config = print_config(run, capfd, key, "0.5", config="svb.yaml")
+        assert config["model"]["init_args"]["optimizer"]["init_args"]["weight_decay"] == 0.5
+
+
+def test_the_scheduler_of_the_command_line_is_the_one_that_acts(run, tmp_path):
+    step_lr = "torch.optim.lr_scheduler.StepLR"
+    args = ("--lr_scheduler", step_lr, "--lr_scheduler.step_size", "1", "--trainer.max_epochs", "1")
+    assert run("fit", *args) == 0
+    checkpoint = load(tmp_path / "runs/no_reg/seed_0")
+    assert checkpoint["optimizer_states"][0]["param_groups"][0]["lr"] == pytest.approx(0.1 * 0.1**4)
+
+
+def test_several_callbacks_can_be_named_in_one_config(run, tmp_path, capfd):
+    config = tmp_path / "callbacks.yaml"
+    config.write_text(
+        yaml.safe_dump(
+            {
+                "trainer": {
+                    "callbacks": [
+                        {"class_path": "SingularValueBounding", "init_args": {"eps": 0.2}},
+                        {"class_path": "pytorch_lightning.callbacks.DeviceStatsMonitor"},
+                    ]
+                }
+            }
+        )
+    )
+    callbacks = print_config(run, capfd, "--config", str(config))["trainer"]["callbacks"]
+    assert callbacks[0]["init_args"]["eps"] == 0.2
+    assert len(callbacks) == 2
+
+
+class FailInSecondEpoch(Callback):
+    def on_train_epoch_start(self, trainer, pl_module):
+        if trainer.current_epoch == 1:
+            raise RuntimeError("interrupted")
+
+
+def load(run_folder):
+    return torch.load(run_folder / "checkpoints/last.ckpt", weights_only=True)
+
+
+def test_a_run_leaves_config_events_and_checkpoint_and_never_touches_a_finished_one(
+    run, tmp_path, capfd
+):
+    assert run("fit", "--trainer.max_epochs", "1") == 0
+    first = tmp_path / "runs/no_reg/seed_0"
+    names = {path.name.split(".")[0] for path in first.iterdir()}
+    assert {"config", "events", "checkpoints"} <= names
+    before = load(first)["state_dict"]
+    assert run("fit", "--trainer.max_epochs", "1", "--model.optimizer.lr", "0.5") == 0
+    torch.testing.assert_close(load(first)["state_dict"], before, rtol=0, atol=0)
+    second = tmp_path / "runs/no_reg/seed_0_run_2"
+    config = yaml.safe_load((second / "config.yaml").read_text())
+    assert config["model"]["init_args"]["optimizer"]["init_args"]["lr"] == 0.5
+
+
+def test_a_saved_config_repeats_the_run(run, tmp_path):
+    assert run("fit", "--trainer.max_epochs", "1", config="svb.yaml") == 0
+    first = tmp_path / "runs/svb/seed_0"
+    assert main(["fit", "--config", str(first / "config.yaml")]) == 0
+    torch.testing.assert_close(
+        load(tmp_path / "runs/svb/seed_0_run_2")["state_dict"],
+        load(first)["state_dict"],
+        rtol=0,
+        atol=0,
+    )
+
+
+def test_resuming_from_last_continues_schedule_bounding_and_shuffle(run, tmp_path):
+    settings = ("--model.every_n_steps", "3", "--trainer.max_epochs", "3")
+    assert run("fit", *settings, config="svb.yaml") == 0
+    whole = load(tmp_path / "runs/svb/seed_0")
+    stopped = ("--variant", "stopped")
+    interrupt = ("--trainer.callbacks", f"{__name__}.FailInSecondEpoch")
+    assert run("fit", *settings, *stopped, *interrupt, config="svb.yaml") == 2
+    assert load(tmp_path / "runs/stopped/seed_0")["epoch"] == 0
+    assert run("fit", *settings, *stopped, "--ckpt_path", "last", config="svb.yaml") == 0
+    resumed = load(tmp_path / "runs/stopped/seed_0")
+    torch.testing.assert_close(resumed["state_dict"], whole["state_dict"], rtol=0, atol=0)
+    assert resumed["lr_schedulers"] == whole["lr_schedulers"]
+    assert resumed["global_step"] == whole["global_step"] == 12
+
+
+def test_bf16_mixed_precision_trains_every_regularizer(run):
+    for variant in ("jacobi", "svb"):
+        args = ("--trainer.precision", "bf16-mixed", "--trainer.max_epochs", "1")
+        assert run("fit", *args, config=f"{variant}.yaml") == 0
+
+
+def test_predict_gives_probabilities(run):
+    assert run("predict", "--trainer.fast_dev_run", "true") == 0
+
+
+@pytest.mark.parametrize(
+    ("config", "args", "expected"),
+    [
+        ("jacobi.yaml", ("--model.lambda_jacobia", "1"), "did you mean lambda_jacobian?"),
+        ("jacobi.yaml", ("--model.lambda_jacobian", "-1"), "lambda_jacobian is -1.0; give 0"),
+        ("jacobi.yaml", ("--model.lambda_jacobian", "abc"), 'key "lambda_jacobian": Expected a fl'),
+        ("jacobi.yaml", ("--model.num_projections", "0"), "num_projections is 0; give 1 or more"),
+        ("jacobi.yaml", ("--model.every_n_steps", "0"), "every_n_steps is 0; give 1 or more"),
+        ("svb.yaml", ("--model.eps", "0"), "eps is 0.0; give a number above 0"),
+        ("svb.yaml", ("--model.every_n_steps", "0"), "every_n_steps is 0; give 1 or more"),
+        ("l2.yaml", ("--model.weight_decay", "-1"), "weight_decay is -1.0; give 0 or more"),
+        ("no_reg.yaml", ("--model.backbone.dropout", "1.5"), "dropout is 1.5; give a probability"),
+        ("no_reg.yaml", ("--trainer.max_epoch", "3"), "did you mean max_epochs?"),
+        ("no_reg.yaml", ("--data.val_size", "400"), "val_size is 400, the training split has 400"),
+        ("no_reg.yaml", ("--data.batchsize", "4"), "did you mean batch_size?"),
+        ("jacoby.yaml", (), "no config jacoby.yaml here or in"),
+        ("no_reg.yaml", ("--ckpt_path", "nowhere.ckpt"), "nowhere.ckpt"),
+    ],
+)
+def test_bad_input_gets_one_line(config, args, expected, error):
+    assert expected in error(*args, config=config)
+
+
+def test_a_mistyped_config_name_gets_the_nearest_one(error):
+    assert "did you mean jacobi.yaml?" in error(config="jacoby.yaml")
+
+
+def test_missing_data_gets_one_line(tmp_path, error):
+    cifar = ("--data", "CIFAR100DataModule", "--data.data_dir", str(tmp_path))
+    assert "--config demo.yaml" in error(*cifar, "--data.download", "false")
+
+
+def test_a_checkpoint_of_another_variant_gets_one_line(run, tmp_path, error):
+    assert run("fit", "--trainer.max_epochs", "1") == 0
+    checkpoint = tmp_path / "runs/no_reg/seed_0/checkpoints/last.ckpt"
+    line = error("--ckpt_path", str(checkpoint), command="test", config="l2.yaml")
+    assert "holds NoRegClassifier, the config asks for L2Classifier" in line
+
+
+def test_a_diverging_run_stops_and_keeps_the_last_good_checkpoint(run, tmp_path, error):
+    every = ("--trainer.log_every_n_steps", "1")
+    rates = ("--lr_scheduler", "torch.optim.lr_scheduler.StepLR", "--lr_scheduler.step_size", "4")
+    line = error(*rates, "--lr_scheduler.gamma", "1e30", "--trainer.max_epochs", "3", *every)
+    assert "not finite at step" in line
+    assert "learning rate 1e+29" in line
+    state = load(tmp_path / "runs/no_reg/seed_0")["state_dict"]
+    assert all(torch.isfinite(value).all() for value in state.values())
+
+
+def test_a_third_partys_data_set_plugs_in(run):
+    class Blank(ImageDataModule):
+        num_classes, mean, std = 100, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
+
+        def load(self, split):
+            return torch.zeros(40, 32, 32, 3, dtype=torch.uint8), torch.arange(40)
+
+    globals()["Blank"] = Blank
+    Blank.__qualname__ = "Blank"
+    assert run("fit", "--data", f"{__name__}.Blank", "--data.batch_size", "20") == 0
