@@ -41,6 +41,6 @@ class StopOnNonFiniteLoss(Callback):
             return
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         raise FloatingPointError(
-            f"the loss is not finite at step {step} (learning rate {rate:g}); lower the rate or the "
-            "regularizer's coefficient, the last checkpoint is kept"
+            f"the loss is not finite at step {step} (learning rate {rate:g}); lower the rate or "
+            "the regularizer's coefficient, the last checkpoint is kept"
         )

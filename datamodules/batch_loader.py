@@ -58,11 +58,11 @@ class BatchLoader:
     def _order(self, epoch: int) -> Tensor:
         if self.shuffle_seed is None:
             return torch.arange(len(self.labels))
-        generator = torch.Generator().manual_seed(derive_seed(self.shuffle_seed, epoch))
+        generator = torch.Generator().manual_seed(derive_seed("shuffle", self.shuffle_seed, epoch))
         return torch.randperm(len(self.labels), generator=generator)
 
     def state_dict(self) -> dict[str, Any]:
-        """Holds nothing: the position is the trainer's. It tells Lightning that resuming is exact."""
+        """Holds nothing, the position is the trainer's; tells Lightning that resuming is exact."""
         return {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

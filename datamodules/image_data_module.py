@@ -91,7 +91,7 @@ class ImageDataModule(LightningDataModule):
                 f"val_size is {self.val_size}, the training split has {len(labels)} images; "
                 "hold out fewer"
             )
-        generator = torch.Generator().manual_seed(derive_seed(self.seed, 1))
+        generator = torch.Generator().manual_seed(derive_seed("held out", self.seed))
         shuffled = torch.randperm(len(labels), generator=generator)
         # A stable sort by each image's rank within its class takes the classes in turn.
         by_class = shuffled[labels[shuffled].argsort(stable=True)]
@@ -145,7 +145,9 @@ class ImageDataModule(LightningDataModule):
         """Augments and normalises on the device."""
         images, labels = batch
         if self.augment and self.trainer is not None and self.trainer.training:
-            seed = derive_seed(self.seed, *self._training_position(), self.trainer.global_rank)
+            seed = derive_seed(
+                "augmentation", self.seed, *self._training_position(), self.trainer.global_rank
+            )
             images = crop_and_flip(images, torch.Generator(images.device).manual_seed(seed))
         return self.normalize(images), labels
 

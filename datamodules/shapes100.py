@@ -49,5 +49,4 @@ class Shapes100DataModule(ImageDataModule):
 
     def load(self, split: Split) -> tuple[Tensor, Tensor]:
         """Draws images [samples, 32, 32, 3] (uint8) and labels [samples]."""
-        stream = ("train", "test").index(split)
-        return draw_shapes(self.sizes[split], derive_seed(self.data_seed, stream))
+        return draw_shapes(self.sizes[split], derive_seed(split, self.data_seed))

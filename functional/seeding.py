@@ -3,13 +3,19 @@
 import numpy as np
 
 
-def derive_seed(*keys: int) -> int:
-    """Mixes non-negative integers, such as seed, epoch and batch, into one 63-bit seed.
+def derive_seed(stream: str, *keys: int) -> int:
+    """Mixes the name of a stream and non-negative integers into one 63-bit seed.
 
-    A stream then depends on where it is used and on nothing that was drawn before, so a resumed run
-    draws what an uninterrupted one draws.
+    What is drawn then depends on what it is drawn for, and where, and on nothing that was drawn
+    before: a resumed run draws what an uninterrupted one draws.
+
+    Args:
+        stream: What the numbers are for, such as "dropout".
+        *keys: Seed of the run and position in it, such as epoch and batch.
+
+    Returns:
+        Seed for a generator.
     """
-    # Their number is mixed in too: a seed sequence takes missing integers for zeros.
-    return int(
-        np.random.SeedSequence((len(keys), *keys)).generate_state(1, np.uint64)[0] >> np.uint64(1)
-    )
+    # The number of keys is mixed in too: a seed sequence takes missing integers for zeros.
+    entropy = (int.from_bytes(stream.encode()), len(keys), *keys)
+    return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> np.uint64(1))

@@ -67,7 +67,7 @@ class Classifier(LightningModule):
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Sets the random state of this batch."""
         torch.manual_seed(
-            derive_seed(self.seed, self.current_epoch, batch_idx, 1 + self.global_rank)
+            derive_seed("dropout", self.seed, self.current_epoch, batch_idx, self.global_rank)
         )
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:

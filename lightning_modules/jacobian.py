@@ -67,7 +67,7 @@ class JacobianClassifier(Classifier):
     def _projections(self, logits: Tensor, batch_idx: int) -> Tensor:
         """Draws for the global batch and keeps this rank's share: any number of ranks agrees."""
         generator = torch.Generator(logits.device).manual_seed(
-            derive_seed(self.seed, self.current_epoch, batch_idx, 0)
+            derive_seed("projections", self.seed, self.current_epoch, batch_idx)
         )
         ranks = self.trainer.world_size
         everyone = logits.new_empty(len(logits) * ranks, logits.shape[1])

@@ -10,7 +10,7 @@ from functional.convolution import conv2d
 
 
 class LiveTapConv2d(nn.Conv2d):
-    """``torch.nn.Conv2d`` without bias that skips the taps which only see padding."""
+    """``torch.nn.Conv2d`` that skips the taps which only see padding."""
 
     @classmethod
     def from_conv2d(cls, conv: nn.Conv2d) -> Self:
@@ -31,7 +31,8 @@ class LiveTapConv2d(nn.Conv2d):
         """Convolves maps [batch, channels, height, width]."""
         if torch.is_autocast_enabled(input.device.type):
             return super().forward(input)  # autocast casts inside torch's own functions only
-        return conv2d(input, self.weight, self.stride, self.padding)  # type: ignore[arg-type]
+        output = conv2d(input, self.weight, self.stride, self.padding)  # type: ignore[arg-type]
+        return output if self.bias is None else output + self.bias[:, None, None]
 
 
 class TwiceDifferentiableBatchNorm2d(nn.BatchNorm2d):

@@ -1,9 +1,11 @@
 """The shared backbone."""
 
-from typing import Literal
+import copy
+from typing import Literal, Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models.resnet import BasicBlock, ResNet
 
 from lightning_modules.layers import LiveTapConv2d, TwiceDifferentiableBatchNorm2d
@@ -60,3 +62,15 @@ class ResNet18(ResNet):
         x = self.relu(self.maxpool(self.bn1(self.conv1(images))))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return self.fc(self.dropout(self.avgpool(x).flatten(1)))
+
+    def folded(self) -> Self:
+        """Returns a copy for inference, each batch normalisation folded into its convolution."""
+        network = copy.deepcopy(self).eval().requires_grad_(False)
+        for module in network.modules():
+            for conv_name, norm_name in (("conv1", "bn1"), ("conv2", "bn2"), ("0", "1")):
+                conv, norm = getattr(module, conv_name, None), getattr(module, norm_name, None)
+                if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                    fused = fuse_conv_bn_eval(conv, norm)
+                    setattr(module, conv_name, fused)
+                    setattr(module, norm_name, nn.Identity())
+        return network

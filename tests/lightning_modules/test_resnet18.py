@@ -87,3 +87,14 @@ def test_the_cifar_stem_keeps_the_resolution():
 def test_refuses_wrong_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         ResNet18(**arguments)
+
+
+def test_folding_batch_normalisation_changes_no_output():
+    torch.manual_seed(0)
+    model = ResNet18(num_classes=10)
+    for _ in range(3):
+        model(torch.randn(16, 3, 32, 32))
+    images = torch.randn(5, 3, 32, 32)
+    folded = model.eval().folded()
+    torch.testing.assert_close(folded(images), model(images), rtol=1e-4, atol=1e-5)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
