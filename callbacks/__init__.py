@@ -1,6 +1,7 @@
 """What happens around training."""
 
+from callbacks.evaluation import Evaluation
 from callbacks.non_finite_loss import StopOnNonFiniteLoss
 from callbacks.singular_value_bounding import SingularValueBounding
 
-__all__ = ["SingularValueBounding", "StopOnNonFiniteLoss"]
+__all__ = ["Evaluation", "SingularValueBounding", "StopOnNonFiniteLoss"]

@@ -36,7 +36,8 @@ def conv2d(input: Tensor, weight: Tensor, stride: Pair, padding: Pair) -> Tensor
     taps = weight.permute(0, 2, 3, 1)[:, rows.first : rows.last, columns.first : columns.last]
     if input.shape[2:] == out_size == (2, 2) and taps.shape[1:3] == (3, 3) and stride == (1, 1):
         return _convolve_2x2(input.permute(0, 2, 3, 1), taps)
-    input = F.pad(input, (columns.lead, columns.trail, rows.lead, rows.trail))
+    margins = (columns.lead, columns.trail, rows.lead, rows.trail)
+    input = F.pad(input, margins) if any(margins) else input
     if out_size == (1, 1):
         patches = input.permute(0, 2, 3, 1).flatten(1)
         return F.linear(patches, taps.flatten(1))[:, :, None, None]
@@ -62,30 +63,30 @@ def _live_taps(size: int, kernel: int, stride: int, padding: int) -> _LiveTaps:
     return _LiveTaps(out_size, first, last, first == 0 and last == kernel, lead, trail)
 
 
+# Winograd's minimal filtering for a zero-padded pair of pixels (a, b) and taps (g0, g1, g2): the
+# outputs (a g1 + b g2, a g0 + b g1) need three products, (a + b) g1, b (g2 - g1), a (g0 - g1).
+# The Kronecker products are the same along both axes: 9 products of the 16 that meet data.
+_PIXELS, _TAPS, _OUTPUTS = (
+    torch.kron(axis, axis)
+    for axis in (
+        torch.tensor([[1.0, 1.0], [0.0, 1.0], [1.0, 0.0]]),
+        torch.tensor([[0.0, 1.0, 0.0], [0.0, -1.0, 1.0], [1.0, -1.0, 0.0]]),
+        torch.tensor([[1.0, 1.0, 0.0], [1.0, 0.0, 1.0]]),
+    )
+)
+
+
 def _convolve_2x2(input: Tensor, taps: Tensor) -> Tensor:
-    """Convolves maps [batch, 2, 2, channels] with kernels [out, 3, 3, channels].
+    """Convolves maps [batch, 2, 2, channels] with kernels [out, 3, 3, channels]."""
+    batch, out = len(input), len(taps)
 
-    Winograd's minimal filtering for a zero-padded pair of pixels (a, b) and taps (g0, g1, g2): the
-    outputs (a g1 + b g2, a g0 + b g1) need three products, (a + b) g1, b (g2 - g1), a (g0 - g1).
-    Along both axes that makes 9 matrix products of the 16 that meet data and the 36 of the kernel.
-    """
+    def transform(matrix: Tensor, values: Tensor) -> Tensor:
+        return (matrix.to(input) @ values.flatten(1)).unflatten(1, values.shape[1:])
 
-    def split_pixels(values: Tensor, axis: int) -> Tensor:
-        a, b = values.unbind(axis)
-        return torch.stack((a + b, b, a))
-
-    def split_taps(values: Tensor, axis: int) -> Tensor:
-        g0, g1, g2 = values.unbind(axis)
-        return torch.stack((g1, g2 - g1, g0 - g1))
-
-    def join(products: Tensor, axis: int) -> Tensor:
-        both, second, first = products.unbind(axis)
-        return torch.stack((both + second, both + first))
-
-    pixels = split_pixels(split_pixels(input, 1), 2).flatten(0, 1)
-    kernels = split_taps(split_taps(taps, 1), 2).flatten(0, 1)
-    products = torch.bmm(pixels, kernels.transpose(1, 2)).unflatten(0, (3, 3))
-    return join(join(products, 0), 1).permute(2, 3, 0, 1)
+    pixels = transform(_PIXELS, input.flatten(1, 2).transpose(0, 1))
+    kernels = transform(_TAPS, taps.flatten(1, 2).transpose(0, 1))
+    outputs = transform(_OUTPUTS, torch.bmm(pixels, kernels.transpose(1, 2)))
+    return outputs.view(2, 2, batch, out).permute(2, 3, 0, 1)
 
 
 def _convolution(input: Tensor, weight: Tensor, stride: Pair, padding: Pair) -> Tensor:

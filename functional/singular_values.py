@@ -3,17 +3,18 @@
 import torch
 from torch import Tensor
 
-# Below this share of the largest singular value, the Gram matrix has lost the singular vector.
-_RANK_TOLERANCE = 1e-5
+# Rounding in the Gram matrix blurs what lies below this share of the largest singular value.
+_SMALLEST_SHARE = {torch.float32: 0.1, torch.float64: 1e-5}
 
 
 @torch.no_grad()
 def bound_singular_values_(weight: Tensor, eps: float) -> Tensor:
     """Clamps the singular values of a weight into [1 / (1 + eps), 1 + eps], in place.
 
-    With W = U S V^T the result is U clamp(S) V^T = U (clamp(S) / S) U^T W, where U and S come from
-    the eigenvectors of the smaller Gram matrix in float64: several times cheaper than the singular
-    value decomposition, which is kept for rank-deficient weights.
+    With W = U S V^T the result U clamp(S) V^T is U (clamp(S) / S) U^T W, where U and S come from
+    the eigenvectors of the smaller Gram matrix: several times cheaper than the singular value
+    decomposition. Float32 serves well-conditioned weights, such as those bounded before, and
+    float64 nearly all others; the decomposition is left for rank-deficient weights.
 
     Args:
         weight: Tensor of 2 or more dimensions, seen as a matrix [out, rest].
@@ -26,17 +27,20 @@ def bound_singular_values_(weight: Tensor, eps: float) -> Tensor:
         ValueError: If ``eps`` is not positive or the weight has fewer than 2 dimensions.
     """
     check_eps(eps)
-    matrix = _as_matrix(weight).double()
-    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
-    eigenvalues, u = torch.linalg.eigh(wide @ wide.T)
-    sigma = eigenvalues.clamp(min=0).sqrt()
-    if sigma[0] > _RANK_TOLERANCE * sigma[-1]:
-        bounded = (u * (sigma.clamp(1 / (1 + eps), 1 + eps) / sigma)) @ (u.T @ wide)
+    low, high = 1 / (1 + eps), 1 + eps
+    matrix = _as_matrix(weight)
+    is_wide = matrix.shape[0] <= matrix.shape[1]
+    for dtype, smallest_share in _SMALLEST_SHARE.items():
+        wide = (matrix if is_wide else matrix.T).to(dtype)
+        eigenvalues, u = torch.linalg.eigh(wide @ wide.T)
+        sigma = eigenvalues.clamp(min=0).sqrt()
+        if sigma[0] > smallest_share * sigma[-1]:
+            bounded = (u * (sigma.clamp(low, high) / sigma)) @ u.T @ wide
+            break
     else:
         u, sigma, vh = torch.linalg.svd(wide, full_matrices=False)
-        bounded = (u * sigma.clamp(1 / (1 + eps), 1 + eps)) @ vh
-    bounded = bounded if wide is matrix else bounded.T
-    return weight.copy_(bounded.reshape(weight.shape))
+        bounded = (u * sigma.clamp(low, high)) @ vh
+    return weight.copy_((bounded if is_wide else bounded.T).reshape(weight.shape))
 
 
 @torch.no_grad()

@@ -1,5 +1,6 @@
 """What all variants share: backbone, loss, metrics, optimizer and schedule."""
 
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -38,7 +39,7 @@ class Classifier(LightningModule):
         self,
         backbone: nn.Module | None = None,
         num_classes: int = 100,
-        optimizer: OptimizerCallable = lambda params: SGD(params, lr=0.1, momentum=0.9),
+        optimizer: OptimizerCallable = partial(SGD, lr=0.1, momentum=0.9),
         lr_scheduler: LRSchedulerCallable = FractionalStepLR,
         lr_interval: Literal["step", "epoch"] = "step",
         seed: int = 0,
@@ -54,7 +55,7 @@ class Classifier(LightningModule):
         self.train_accuracy, self.val_accuracy, self.test_accuracy = (
             MulticlassAccuracy(num_classes, average="micro") for _ in range(3)
         )
-        self.val_loss, self.test_loss = MeanMetric(), MeanMetric()
+        self.val_loss, self.test_loss = (MeanMetric(nan_strategy="disable") for _ in range(2))
 
     def forward(self, images: Tensor) -> Tensor:
         """Maps normalised images [batch, 3, height, width] to logits [batch, classes]."""

@@ -1,14 +1,17 @@
 """Two CPU processes (gloo) against one on the same global batches."""
 
+import json
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
 from pytorch_lightning import Trainer
 from torch import nn
 
+from callbacks import Evaluation
 from datamodules import Shapes100DataModule
-from lightning_modules import JacobianClassifier, SVBClassifier
+from lightning_modules import JacobianClassifier, NoRegClassifier, SVBClassifier
 
 
 class FrozenStatistics(nn.BatchNorm2d):
@@ -106,3 +109,34 @@ def test_gradient_accumulation_equals_one_large_batch(tmp_path):
     one_weights, _ = train_and_test(RecordingSVB, tmp_path / "one", devices=1)
     two_weights, _ = train_and_test(RecordingSVB, tmp_path / "two", devices=1, accumulate=2)
     torch.testing.assert_close(two_weights, one_weights, rtol=1e-5, atol=1e-6)
+
+
+def measure_planes(folder, devices):
+    folder.mkdir()
+    evaluation = WritingEvaluation(zoom_levels=(0.1, 0.01), num_planes=3, resolution=21)
+    trainer = Trainer(
+        accelerator="cpu",
+        devices=devices,
+        strategy="ddp_spawn" if devices > 1 else "auto",
+        default_root_dir=str(folder),
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=[evaluation],
+    )
+    data = Shapes100DataModule(train_size=120, test_size=61, batch_size=20)
+    trainer.test(NoRegClassifier(backbone()), data, verbose=False)
+    return json.loads((folder / "planes.json").read_text())
+
+
+class WritingEvaluation(Evaluation):
+    def on_test_end(self, trainer, pl_module):
+        if trainer.is_global_zero:
+            path = Path(trainer.default_root_dir) / "planes.json"
+            path.write_text(json.dumps(self.results))
+
+
+def test_two_processes_measure_the_planes_of_one(tmp_path):
+    one = measure_planes(tmp_path / "one", devices=1)
+    assert measure_planes(tmp_path / "two", devices=2) == one

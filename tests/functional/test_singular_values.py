@@ -25,6 +25,18 @@ def test_equals_the_clamped_singular_value_decomposition(shape):
     assert sigma.max() <= HIGH + 1e-4
 
 
+@pytest.mark.parametrize("smallest", [0.5, 0.11, 0.09, 1e-3, 1e-4])
+def test_every_conditioning_is_accurate(smallest):
+    torch.manual_seed(0)
+    u, _, vh = torch.linalg.svd(torch.randn(64, 300, dtype=torch.float64), full_matrices=False)
+    sigma = torch.logspace(0, torch.tensor(smallest).log10().item(), 64, dtype=torch.float64)
+    weight = ((u * sigma) @ vh).float()
+    expected = bounded_by_svd(weight)
+    bound_singular_values_(weight, EPS)
+    error = (weight.double() - expected).norm() / expected.norm()
+    assert error < 1e-4
+
+
 def test_singular_vectors_are_kept():
     torch.manual_seed(0)
     weight = torch.randn(6, 9)
