@@ -15,7 +15,13 @@ from torch.autograd import Function
 Pair = tuple[int, int]
 
 
-def conv2d(input: Tensor, weight: Tensor, stride: Pair, padding: Pair) -> Tensor:
+def conv2d(
+    input: Tensor,
+    weight: Tensor,
+    stride: Pair,
+    padding: Pair,
+    twice_differentiable: bool = True,
+) -> Tensor:
     """Convolves like ``torch.nn.functional.conv2d``, on the live taps of the kernel only.
 
     Args:
@@ -23,14 +29,17 @@ def conv2d(input: Tensor, weight: Tensor, stride: Pair, padding: Pair) -> Tensor
         weight: Kernels [out channels, channels, kernel height, kernel width].
         stride: Step in pixels along height and width.
         padding: Zeros added on both sides of height and width.
+        twice_differentiable: Whether to prepare for a fast second derivative, which costs a little
+            in the first. Changes no result.
 
     Returns:
         Maps [batch, out channels, out height, out width].
     """
+    convolve = _convolution if twice_differentiable else _torch_convolution
     rows, columns = map(_live_taps, input.shape[2:], weight.shape[2:], stride, padding)
     out_size = (rows.out_size, columns.out_size)
     if rows.all_live and columns.all_live and out_size not in ((1, 1), (2, 2)):
-        return _convolution(input, weight, stride, padding)
+        return convolve(input, weight, stride, padding)
 
     # Sliced in channels_last order, so that the gradient arrives in the layout of the parameter.
     taps = weight.permute(0, 2, 3, 1)[:, rows.first : rows.last, columns.first : columns.last]
@@ -41,7 +50,7 @@ def conv2d(input: Tensor, weight: Tensor, stride: Pair, padding: Pair) -> Tensor
     if out_size == (1, 1):
         patches = input.permute(0, 2, 3, 1).flatten(1)
         return F.linear(patches, taps.flatten(1))[:, :, None, None]
-    return _convolution(input, taps.permute(0, 3, 1, 2), stride, (0, 0))
+    return convolve(input, taps.permute(0, 3, 1, 2), stride, (0, 0))
 
 
 class _LiveTaps(NamedTuple):
@@ -87,6 +96,10 @@ def _convolve_2x2(input: Tensor, taps: Tensor) -> Tensor:
     kernels = transform(_TAPS, taps.flatten(1, 2).transpose(0, 1))
     outputs = transform(_OUTPUTS, torch.bmm(pixels, kernels.transpose(1, 2)))
     return outputs.view(2, 2, batch, out).permute(2, 3, 0, 1)
+
+
+def _torch_convolution(input: Tensor, weight: Tensor, stride: Pair, padding: Pair) -> Tensor:
+    return F.conv2d(input, weight, None, stride, padding)
 
 
 def _convolution(input: Tensor, weight: Tensor, stride: Pair, padding: Pair) -> Tensor:

@@ -10,7 +10,13 @@ from functional.convolution import conv2d
 
 
 class LiveTapConv2d(nn.Conv2d):
-    """``torch.nn.Conv2d`` that skips the taps which only see padding."""
+    """``torch.nn.Conv2d`` that skips the taps which only see padding.
+
+    ``twice_differentiable`` chooses the faster way where gradients will be differentiated again; it
+    changes no result.
+    """
+
+    twice_differentiable = False
 
     @classmethod
     def from_conv2d(cls, conv: nn.Conv2d) -> Self:
@@ -31,16 +37,29 @@ class LiveTapConv2d(nn.Conv2d):
         """Convolves maps [batch, channels, height, width]."""
         if torch.is_autocast_enabled(input.device.type):
             return super().forward(input)  # autocast casts inside torch's own functions only
-        output = conv2d(input, self.weight, self.stride, self.padding)  # type: ignore[arg-type]
+        output = conv2d(
+            input,
+            self.weight,
+            self.stride,  # type: ignore[arg-type]
+            self.padding,  # type: ignore[arg-type]
+            self.twice_differentiable,
+        )
         return output if self.bias is None else output + self.bias[:, None, None]
 
 
 class TwiceDifferentiableBatchNorm2d(nn.BatchNorm2d):
-    """``torch.nn.BatchNorm2d`` whose second derivative in training mode is a closed form."""
+    """``torch.nn.BatchNorm2d`` whose second derivative in training mode can be a closed form.
+
+    ``twice_differentiable`` chooses it, where gradients will be differentiated again; it changes no
+    result.
+    """
+
+    twice_differentiable = False
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalises maps [batch, channels, height, width]."""
-        if not self.training or torch.is_autocast_enabled(input.device.type):
+        is_autocast = torch.is_autocast_enabled(input.device.type)
+        if not (self.training and self.twice_differentiable) or is_autocast:
             return super().forward(input)
         if input.numel() == input.shape[1]:
             raise ValueError(

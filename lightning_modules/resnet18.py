@@ -58,6 +58,9 @@ class ResNet18(ResNet):
 
     def forward(self, images: Tensor) -> Tensor:
         """Maps images [batch, 3, height, width] to logits [batch, classes]."""
+        for module in self.modules():
+            if isinstance(module, LiveTapConv2d | TwiceDifferentiableBatchNorm2d):
+                module.twice_differentiable = images.requires_grad
         # Max-pool and ReLU commute; in this order ReLU sees a quarter of the pixels.
         x = self.relu(self.maxpool(self.bn1(self.conv1(images))))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
