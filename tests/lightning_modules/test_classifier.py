@@ -14,13 +14,13 @@ from lightning_modules import (
 # Losses of the first 5 steps on fixed data with seed 0, dropout 0.5. They guard against changes
 # that nobody meant; a change that is meant replaces them.
 GOLDEN_LOSSES = {
-    NoRegClassifier: [5.1885, 4.9195, 5.3309, 5.397, 5.0109],
-    L2Classifier: [5.1885, 4.9113, 5.2847, 5.3424, 4.9783],
-    JacobianClassifier: [25.3095, 19.7585, 12.3144, 11.7466, 11.5319],
-    SVBClassifier: [5.1885, 4.9195, 6.2098, 6.6484, 5.6483],
+    NoRegClassifier: [5.1885, 5.0117, 5.4315, 5.5092, 4.9877],
+    L2Classifier: [5.1885, 5.0031, 5.3952, 5.4644, 4.9594],
+    JacobianClassifier: [25.3095, 29.114, 23.3607, 25.0279, 24.3912],
+    SVBClassifier: [5.1885, 5.0117, 6.1206, 6.7104, 5.6061],
 }
 # Strong enough to show within 5 steps.
-GOLDEN_SETTINGS = {L2Classifier: {"weight_decay": 5.0}, SVBClassifier: {"every_n_steps": 2}}
+GOLDEN_SETTINGS = {L2Classifier: {"weight_decay": 50.0}, SVBClassifier: {"every_n_steps": 2}}
 
 
 def sgd(params):
@@ -51,12 +51,12 @@ class Losses(list):
 def test_golden_losses(cls, make_trainer):
     torch.manual_seed(0)
     model = cls(
-        optimizer=lambda params: torch.optim.SGD(params, lr=0.001, momentum=0.9),
+        optimizer=lambda params: torch.optim.SGD(params, lr=0.0001, momentum=0.9),
         **GOLDEN_SETTINGS.get(cls, {}),
     )
     data = Shapes100DataModule(train_size=100, test_size=10, batch_size=20)
     losses = Losses(make_trainer(max_epochs=1), model, data)
-    torch.testing.assert_close(list(losses), GOLDEN_LOSSES[cls], rtol=5e-3, atol=0)
+    torch.testing.assert_close(list(losses), GOLDEN_LOSSES[cls], rtol=2e-3, atol=0)
 
 
 def test_the_rate_falls_at_one_and_two_thirds_of_the_run_whatever_its_length(
