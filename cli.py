@@ -68,6 +68,8 @@ class RegularizerCLI(LightningCLI):
             )
         self.trainer_defaults = {"callbacks": self._run_callbacks()}
         self.save_config_kwargs = {"overwrite": True}
+        if self.subcommand != "fit":
+            self.save_config_callback = None  # the folder keeps the config that trained it
         return super().instantiate_trainer(default_root_dir=str(self.run_folder), **kwargs)
 
     def _run_callbacks(self) -> list[Any]:

@@ -143,6 +143,15 @@ def test_a_run_leaves_config_events_and_checkpoint_and_never_touches_a_finished_
     assert config["model"]["init_args"]["optimizer"]["init_args"]["lr"] == 0.5
 
 
+def test_testing_a_run_keeps_the_config_that_trained_it(run, tmp_path):
+    assert run("fit", "--trainer.max_epochs", "1") == 0
+    folder = tmp_path / "runs/no_reg/seed_0"
+    before = (folder / "config.yaml").read_text()
+    checkpoint = str(folder / "checkpoints/last.ckpt")
+    assert run("test", "--ckpt_path", checkpoint, "--data.batch_size", "7") == 0
+    assert (folder / "config.yaml").read_text() == before
+
+
 def test_a_saved_config_repeats_the_run(run, tmp_path):
     assert run("fit", "--trainer.max_epochs", "1", config="svb.yaml") == 0
     first = tmp_path / "runs/svb/seed_0"

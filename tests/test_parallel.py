@@ -35,6 +35,13 @@ def backbone():
     )
 
 
+def leave_process_group():
+    """Joins gloo's threads: a process that exits while they run is now and then aborted."""
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
+
+
 class Recording:
     """Keeps what a test compares, in the checkpoint's place for plain values."""
 
@@ -44,6 +51,9 @@ class Recording:
             assert torch.equal(gathered[0], gathered[1])
         if self.trainer.is_global_zero:
             torch.save(self.backbone.state_dict(), self.trainer.default_root_dir + "/weights.pt")
+
+    def teardown(self, stage):
+        leave_process_group()
 
     def on_test_end(self):
         if self.trainer.is_global_zero:
@@ -131,6 +141,9 @@ def measure_planes(folder, devices):
 
 
 class WritingEvaluation(Evaluation):
+    def teardown(self, trainer, pl_module, stage):
+        leave_process_group()
+
     def on_test_end(self, trainer, pl_module):
         if trainer.is_global_zero:
             path = Path(trainer.default_root_dir) / "planes.json"
