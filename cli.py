@@ -17,6 +17,7 @@ from callbacks import StopOnNonFiniteLoss
 from datamodules import ImageDataModule
 from experiments.config_files import DEFAULTS, find_config
 from experiments.error_line import error_line
+from experiments.memory import keep_freed_memory
 from experiments.run_folder import run_folder
 from lightning_modules import Classifier
 
@@ -96,6 +97,7 @@ def main(args: list[str] | None = None) -> int:
         args: Arguments after the program's name; None takes those of the process.
     """
     args = sys.argv[1:] if args is None else args
+    keep_freed_memory()
     strict = {"exit_on_error": False, "allow_abbrev": False}
     try:
         RegularizerCLI(

@@ -38,7 +38,7 @@ def conv2d(
     convolve = _convolution if twice_differentiable else _torch_convolution
     rows, columns = map(_live_taps, input.shape[2:], weight.shape[2:], stride, padding)
     out_size = (rows.out_size, columns.out_size)
-    if rows.all_live and columns.all_live and out_size not in ((1, 1), (2, 2)):
+    if rows.all_live and columns.all_live and max(out_size) > 2:
         return convolve(input, weight, stride, padding)
 
     # Sliced in channels_last order, so that the gradient arrives in the layout of the parameter.
@@ -47,10 +47,27 @@ def conv2d(
         return _convolve_2x2(input.permute(0, 2, 3, 1), taps)
     margins = (columns.lead, columns.trail, rows.lead, rows.trail)
     input = F.pad(input, margins) if any(margins) else input
-    if out_size == (1, 1):
-        patches = input.permute(0, 2, 3, 1).flatten(1)
-        return F.linear(patches, taps.flatten(1))[:, :, None, None]
+    if max(out_size) <= 2:
+        return _multiply_patches(input.permute(0, 2, 3, 1), taps, stride, out_size)
     return convolve(input, taps.permute(0, 3, 1, 2), stride, (0, 0))
+
+
+def _multiply_patches(input: Tensor, taps: Tensor, stride: Pair, out_size: Pair) -> Tensor:
+    """Convolves maps [batch, height, width, channels] as one product with all their patches."""
+    if out_size == (1, 1):
+        patches = input.flatten(1)
+    else:
+        width = input.shape[2]
+        starts = _grid(out_size, (stride[0] * width, stride[1]))
+        offsets = _grid((taps.shape[1], taps.shape[2]), (width, 1))
+        index = (starts[:, None] + offsets).flatten().to(input.device)
+        patches = input.flatten(1, 2).index_select(1, index).view(-1, taps[0].numel())
+    outputs = F.linear(patches, taps.flatten(1))
+    return outputs.view(-1, *out_size, len(taps)).permute(0, 3, 1, 2)
+
+
+def _grid(size: Pair, step: Pair) -> Tensor:
+    return (torch.arange(size[0])[:, None] * step[0] + torch.arange(size[1]) * step[1]).flatten()
 
 
 class _LiveTaps(NamedTuple):
