@@ -5,11 +5,17 @@ BIN := .venv/bin
 demo: .venv/installed
 	$(BIN)/python cli.py fit --config jacobi.yaml --config demo.yaml
 
-test: .venv/installed
+test: .venv/installed browser
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest
+
+# The tests of the dashboard drive Chromium, and skip where it cannot be had.
+.PHONY: browser
+browser:
+	command -v chromedriver || { test `id -u` = 0 && apt-get update -qq && \
+		apt-get install -qq --no-install-recommends chromium chromium-driver; } > /dev/null || true
 
 # requirements.lock holds the exact versions; pip installs again only when one of the two changed.
 .venv/installed: pyproject.toml requirements.lock

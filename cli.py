@@ -10,14 +10,15 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import TensorBoardLogger
-from pytorch_lightning.utilities import rank_zero_info
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from callbacks import StopOnNonFiniteLoss
+from callbacks import Dashboard, Evaluation, StopOnNonFiniteLoss
+from callbacks.dashboard import spectra_of
 from datamodules import ImageDataModule
 from experiments.config_files import DEFAULTS, find_config
 from experiments.error_line import error_line
 from experiments.memory import keep_freed_memory
+from experiments.results_file import write_results
 from experiments.run_folder import run_folder
 from lightning_modules import Classifier
 
@@ -42,6 +43,7 @@ class RegularizerCLI(LightningCLI):
         parser.add_argument(
             "--variant", type=str, default="custom", help="Name of the run's folder."
         )
+        parser.add_lightning_class_args(Evaluation, "evaluation")
         for target in ("model", "data"):
             parser.link_arguments("seed_everything", f"{target}.init_args.seed", compute_fn=int)
 
@@ -80,14 +82,30 @@ class RegularizerCLI(LightningCLI):
             enable_version_counter=False,
             save_on_train_epoch_end=True,
         )
-        return [StopOnNonFiniteLoss(), checkpoint]
+        return [StopOnNonFiniteLoss(), Dashboard(), checkpoint]
 
     def after_fit(self) -> None:
         """Tests the weights of the last epoch and says where the results are."""
         self.trainer.test(self.model, datamodule=self.datamodule)
-        rank_zero_info(f"Results: {self.run_folder}")
-        root = self.config[self.subcommand].trainer.default_root_dir
-        rank_zero_info(f"Dashboard: tensorboard --logdir {root}")
+        self._leave_results()
+
+    def after_test(self) -> None:
+        """Leaves the results beside the run that was tested."""
+        if self.config[self.subcommand].ckpt_path is not None:
+            self._leave_results()
+
+    def _leave_results(self) -> None:
+        is_trial = self.trainer.fast_dev_run  # type: ignore[attr-defined]
+        if is_trial or not self.trainer.is_global_zero:
+            return
+        evaluation = self._get(self.config_init, "evaluation")
+        metrics = {name: value.item() for name, value in self.trainer.callback_metrics.items()}
+        spectra = spectra_of(self.model.backbone)
+        maps = evaluation.class_maps
+        path = write_results(self.run_folder, metrics, evaluation.results, maps, spectra)
+        print(f"Results: {path}")
+        print(f"Dashboard: tensorboard --logdir {self.run_folder.parent.parent}")
+        print("           then open http://localhost:6006/#custom_scalars")
 
 
 def main(args: list[str] | None = None) -> int:

@@ -18,6 +18,7 @@ Pair = tuple[int, int]
 def conv2d(
     input: Tensor,
     weight: Tensor,
+    bias: Tensor | None,
     stride: Pair,
     padding: Pair,
     twice_differentiable: bool = True,
@@ -27,6 +28,7 @@ def conv2d(
     Args:
         input: Maps [batch, channels, height, width], fastest in channels_last memory format.
         weight: Kernels [out channels, channels, kernel height, kernel width].
+        bias: Added to the outputs [out channels], or None.
         stride: Step in pixels along height and width.
         padding: Zeros added on both sides of height and width.
         twice_differentiable: Whether to prepare for a fast second derivative, which costs a little
@@ -39,20 +41,22 @@ def conv2d(
     rows, columns = map(_live_taps, input.shape[2:], weight.shape[2:], stride, padding)
     out_size = (rows.out_size, columns.out_size)
     if rows.all_live and columns.all_live and max(out_size) > 2:
-        return convolve(input, weight, stride, padding)
+        return convolve(input, weight, bias, stride, padding)
 
     # Sliced in channels_last order, so that the gradient arrives in the layout of the parameter.
     taps = weight.permute(0, 2, 3, 1)[:, rows.first : rows.last, columns.first : columns.last]
     if input.shape[2:] == out_size == (2, 2) and taps.shape[1:3] == (3, 3) and stride == (1, 1):
-        return _convolve_2x2(input.permute(0, 2, 3, 1), taps)
+        return _convolve_2x2(input.permute(0, 2, 3, 1), taps, bias)
     margins = (columns.lead, columns.trail, rows.lead, rows.trail)
     input = F.pad(input, margins) if any(margins) else input
     if max(out_size) <= 2:
-        return _multiply_patches(input.permute(0, 2, 3, 1), taps, stride, out_size)
-    return convolve(input, taps.permute(0, 3, 1, 2), stride, (0, 0))
+        return _multiply_patches(input.permute(0, 2, 3, 1), taps, bias, stride, out_size)
+    return convolve(input, taps.permute(0, 3, 1, 2), bias, stride, (0, 0))
 
 
-def _multiply_patches(input: Tensor, taps: Tensor, stride: Pair, out_size: Pair) -> Tensor:
+def _multiply_patches(
+    input: Tensor, taps: Tensor, bias: Tensor | None, stride: Pair, out_size: Pair
+) -> Tensor:
     """Convolves maps [batch, height, width, channels] as one product with all their patches."""
     if out_size == (1, 1):
         patches = input.flatten(1)
@@ -62,7 +66,7 @@ def _multiply_patches(input: Tensor, taps: Tensor, stride: Pair, out_size: Pair)
         offsets = _grid((taps.shape[1], taps.shape[2]), (width, 1))
         index = (starts[:, None] + offsets).flatten().to(input.device)
         patches = input.flatten(1, 2).index_select(1, index).view(-1, taps[0].numel())
-    outputs = F.linear(patches, taps.flatten(1))
+    outputs = F.linear(patches, taps.flatten(1), bias)
     return outputs.view(-1, *out_size, len(taps)).permute(0, 3, 1, 2)
 
 
@@ -102,7 +106,7 @@ _PIXELS, _TAPS, _OUTPUTS = (
 )
 
 
-def _convolve_2x2(input: Tensor, taps: Tensor) -> Tensor:
+def _convolve_2x2(input: Tensor, taps: Tensor, bias: Tensor | None) -> Tensor:
     """Convolves maps [batch, 2, 2, channels] with kernels [out, 3, 3, channels]."""
     batch, out = len(input), len(taps)
 
@@ -112,16 +116,22 @@ def _convolve_2x2(input: Tensor, taps: Tensor) -> Tensor:
     pixels = transform(_PIXELS, input.flatten(1, 2).transpose(0, 1))
     kernels = transform(_TAPS, taps.flatten(1, 2).transpose(0, 1))
     outputs = transform(_OUTPUTS, torch.bmm(pixels, kernels.transpose(1, 2)))
-    return outputs.view(2, 2, batch, out).permute(2, 3, 0, 1)
+    outputs = outputs.view(2, 2, batch, out)
+    return (outputs if bias is None else outputs + bias).permute(2, 3, 0, 1)
 
 
-def _torch_convolution(input: Tensor, weight: Tensor, stride: Pair, padding: Pair) -> Tensor:
-    return F.conv2d(input, weight, None, stride, padding)
+def _torch_convolution(
+    input: Tensor, weight: Tensor, bias: Tensor | None, stride: Pair, padding: Pair
+) -> Tensor:
+    return F.conv2d(input, weight, bias, stride, padding)
 
 
-def _convolution(input: Tensor, weight: Tensor, stride: Pair, padding: Pair) -> Tensor:
+def _convolution(
+    input: Tensor, weight: Tensor, bias: Tensor | None, stride: Pair, padding: Pair
+) -> Tensor:
     # The engine tells what it wants of a view, but not of a parameter itself: see below.
-    return _Convolution.apply(input, weight.view_as(weight), stride, padding)
+    output = _Convolution.apply(input, weight.view_as(weight), stride, padding)
+    return output if bias is None else output + bias[:, None, None]
 
 
 class _Convolution(Function):

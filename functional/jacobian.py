@@ -19,8 +19,9 @@ def jacobian_norm_squared(
         generator: Source of the random directions.
 
     Returns:
-        Estimates [batch], unbiased and differentiable. Where samples interact, as in batch
-        normalisation in training mode, the gradient of the batch's sum stands for the Jacobian.
+        Estimates [batch], unbiased, and differentiable unless gradients are disabled around the
+        call. Where samples interact, as in batch normalisation in training mode, the gradient of
+        the batch's sum stands for the Jacobian.
 
     Raises:
         ValueError: If ``num_projections`` is neither -1 nor at least 1.
@@ -67,12 +68,14 @@ def projected_norm_squared(logits: Tensor, inputs: Tensor, projections: Tensor) 
         projections: Unit vectors [projections, batch, classes].
 
     Returns:
-        Estimates [batch], differentiable.
+        Estimates [batch], differentiable unless gradients are disabled around the call.
     """
     count, _, classes = projections.shape
     total = logits.new_zeros(len(logits))
     for vectors in projections:
-        (gradient,) = torch.autograd.grad(logits, inputs, vectors, create_graph=True)
+        (gradient,) = torch.autograd.grad(
+            logits, inputs, vectors, retain_graph=True, create_graph=torch.is_grad_enabled()
+        )
         total = total + gradient.square().flatten(1).sum(1)
     return classes / count * total
 

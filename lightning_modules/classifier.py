@@ -1,5 +1,6 @@
 """What all variants share: backbone, loss, metrics, optimizer and schedule."""
 
+import copy
 from functools import partial
 from typing import Any, Literal
 
@@ -60,6 +61,11 @@ class Classifier(LightningModule):
     def forward(self, images: Tensor) -> Tensor:
         """Maps normalised images [batch, 3, height, width] to logits [batch, classes]."""
         return self.backbone(images)
+
+    def for_inference(self) -> nn.Module:
+        """Returns a copy of the backbone in eval mode, its batch normalisation folded if it can."""
+        folded = getattr(self.backbone, "folded", None)
+        return folded() if callable(folded) else copy.deepcopy(self.backbone).eval()
 
     def penalty(self, logits: Tensor, images: Tensor, batch_idx: int) -> Tensor | None:
         """Returns the regularizer's term of the loss, a scalar, or None where there is none."""

@@ -37,14 +37,14 @@ class LiveTapConv2d(nn.Conv2d):
         """Convolves maps [batch, channels, height, width]."""
         if torch.is_autocast_enabled(input.device.type):
             return super().forward(input)  # autocast casts inside torch's own functions only
-        output = conv2d(
+        return conv2d(
             input,
             self.weight,
+            self.bias,
             self.stride,  # type: ignore[arg-type]
             self.padding,  # type: ignore[arg-type]
             self.twice_differentiable,
         )
-        return output if self.bias is None else output + self.bias[:, None, None]
 
 
 class TwiceDifferentiableBatchNorm2d(nn.BatchNorm2d):

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import torch
 import yaml
@@ -134,7 +136,7 @@ def test_a_run_leaves_config_events_and_checkpoint_and_never_touches_a_finished_
     assert run("fit", "--trainer.max_epochs", "1") == 0
     first = tmp_path / "runs/no_reg/seed_0"
     names = {path.name.split(".")[0] for path in first.iterdir()}
-    assert {"config", "events", "checkpoints"} <= names
+    assert {"config", "events", "checkpoints", "results", "planes"} <= names
     before = load(first)["state_dict"]
     assert run("fit", "--trainer.max_epochs", "1", "--model.optimizer.lr", "0.5") == 0
     torch.testing.assert_close(load(first)["state_dict"], before, rtol=0, atol=0)
@@ -147,9 +149,19 @@ def test_testing_a_run_keeps_the_config_that_trained_it(run, tmp_path):
     assert run("fit", "--trainer.max_epochs", "1") == 0
     folder = tmp_path / "runs/no_reg/seed_0"
     before = (folder / "config.yaml").read_text()
+    results = json.loads((folder / "results.json").read_text())
+    (folder / "results.json").unlink()
     checkpoint = str(folder / "checkpoints/last.ckpt")
     assert run("test", "--ckpt_path", checkpoint, "--data.batch_size", "7") == 0
     assert (folder / "config.yaml").read_text() == before
+    again = json.loads((folder / "results.json").read_text())
+    for key in ("test_accuracy", "evaluation", "learning_curve", "config_hash", "class_maps"):
+        assert again[key] == results[key]
+
+
+def test_untrained_weights_leave_no_results(run, tmp_path):
+    assert run("test") == 0
+    assert not list(tmp_path.rglob("results.json"))
 
 
 def test_a_saved_config_repeats_the_run(run, tmp_path):

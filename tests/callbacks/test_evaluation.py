@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from callbacks import Evaluation
-from functional import boundary_length, classify_plane, isotropic_tv
+from functional import ClassMap, boundary_length, classify_plane, isotropic_tv
 from lightning_modules import NoRegClassifier, ResNet18
 
 
@@ -88,7 +88,10 @@ class NotFinite(nn.Module):
 
 
 def test_logits_that_are_not_finite_are_counted(make_trainer, tiny_data):
-    evaluation, _, _ = evaluate(make_trainer, tiny_data, NotFinite(), num_planes=1, mode="exact")
+    with pytest.warns(UserWarning, match="441 points without a class, logits are not finite"):
+        evaluation, _, _ = evaluate(
+            make_trainer, tiny_data, NotFinite(), num_planes=1, mode="exact"
+        )
     assert evaluation.results["zoom_levels"]["zoom_0.1"]["non_finite"] == [21 * 21]
 
 
@@ -124,3 +127,68 @@ def test_the_default_planes_are_those_of_the_source_experiment():
     assert evaluation.zoom_levels == [0.025, 0.01, 0.001]
     assert (evaluation.num_planes, evaluation.resolution) == (25, 250)
     assert len(evaluation.planes(10_000, (3, 32, 32))) == 25
+
+
+def test_leaves_a_picture_for_each_zoom_level(make_trainer, tiny_data, tmp_path):
+    evaluate(make_trainer, tiny_data, num_planes=2, zoom_levels=(0.1, 0.025))
+    names = {path.name for path in (tmp_path / "planes").iterdir()}
+    assert names == {"zoom_0.1.png", "zoom_0.025.png"}
+
+
+class Hurried(nn.Module):
+    """Stands for a user who presses Ctrl-C while the second plane is measured."""
+
+    def __init__(self, calls):
+        super().__init__()
+        self.calls_left = calls
+        self.layer = nn.Linear(3072, 100)
+
+    def forward(self, images):
+        if len(images) == 21 * 21:
+            self.calls_left -= 1
+            if self.calls_left < 0:
+                raise KeyboardInterrupt
+        return self.layer(images.flatten(1))
+
+
+def test_ctrl_c_keeps_the_planes_that_are_done(make_trainer, tiny_data):
+    options = {"num_planes": 3, "mode": "exact", "chunk_size": 21 * 21, "zoom_levels": (0.1, 0.01)}
+    whole, _, _ = evaluate(make_trainer, tiny_data, Hurried(10**6), **options)
+    torch.manual_seed(0)
+    with pytest.warns(UserWarning, match="interrupted: the results hold 1 of 3 planes"):
+        part, _, _ = evaluate(make_trainer, tiny_data, Hurried(3), **options)
+    assert part.results["image_indices"] == whole.results["image_indices"][:1]
+    kept, all_values = (e.results["zoom_levels"]["zoom_0.1"]["tv_isotropic"] for e in (part, whole))
+    assert kept == all_values[:1]
+
+
+def test_every_n_epochs_measures_in_training_and_changes_no_weight(make_trainer, tiny_data):
+    def fit(*callbacks):
+        torch.manual_seed(0)
+        model = NoRegClassifier(ResNet18())
+        trainer = make_trainer(max_epochs=2, callbacks=list(callbacks))
+        trainer.fit(model, tiny_data)
+        return model, trainer
+
+    evaluation = Evaluation(zoom_levels=(0.1,), num_planes=2, resolution=9, every_n_epochs=2)
+    measured, trainer = fit(evaluation)
+    plain, _ = fit()
+    logged = trainer.callback_metrics["test_curve/boundary_length/zoom_0.1"].item()
+    values = evaluation.results["zoom_levels"]["zoom_0.1"]["boundary_length"]
+    assert logged == pytest.approx(sum(values) / 2)
+    torch.testing.assert_close(measured.state_dict(), plain.state_dict(), rtol=0, atol=0)
+
+
+def test_the_log_says_which_planes_were_redone(make_trainer, tiny_data, caplog, monkeypatch):
+    redone = ClassMap(torch.zeros(21, 21, dtype=torch.int64), redone=True)
+    monkeypatch.setattr("callbacks.evaluation.classify_plane_with_error", lambda *_, **__: redone)
+    with caplog.at_level("INFO"):
+        evaluate(make_trainer, tiny_data, num_planes=2)
+    assert "zoom_0.1: 2 planes redone exactly" in caplog.text
+
+
+def test_prints_the_mean_of_each_measure_with_its_interval(make_trainer, tiny_data, caplog):
+    with caplog.at_level("INFO"):
+        evaluate(make_trainer, tiny_data, num_planes=3)
+    assert "boundary_length zoom_0.1: " in caplog.text
+    assert " +/- " in caplog.text

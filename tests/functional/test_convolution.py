@@ -33,7 +33,7 @@ def make(size, kernel, dtype=torch.float64):
 def test_equals_torch_forward_and_backward(geometry):
     size, kernel, stride, padding = geometry
     maps, weight = make(size, kernel)
-    ours = conv2d(maps, weight, stride, padding)
+    ours = conv2d(maps, weight, None, stride, padding)
     theirs = F.conv2d(maps, weight, None, stride, padding)
     torch.testing.assert_close(ours, theirs)
     grad = torch.randn_like(theirs)
@@ -49,29 +49,39 @@ def test_equals_torch_forward_and_backward(geometry):
 def test_second_derivatives_are_exact(geometry):
     size, kernel, stride, padding = geometry
     maps, weight = make(size, kernel)
-    assert gradgradcheck(lambda m, w: conv2d(m, w, stride, padding), (maps, weight))
+    assert gradgradcheck(lambda m, w: conv2d(m, w, None, stride, padding), (maps, weight))
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES)
+@pytest.mark.parametrize("twice_differentiable", [False, True])
+def test_adds_the_bias(geometry, twice_differentiable):
+    size, kernel, stride, padding = geometry
+    maps, weight = make(size, kernel)
+    bias = torch.randn(5, dtype=torch.float64)
+    ours = conv2d(maps, weight, bias, stride, padding, twice_differentiable)
+    torch.testing.assert_close(ours, F.conv2d(maps, weight, bias, stride, padding))
 
 
 @pytest.mark.parametrize(("size", "stride", "dead"), [((1, 1), 1, 8), ((2, 2), 2, 5)])
 def test_gradients_of_taps_that_see_only_padding_are_exactly_zero(size, stride, dead):
     maps, weight = make(size, 3)
-    conv2d(maps, weight, (stride, stride), (1, 1)).sum().backward()
+    conv2d(maps, weight, None, (stride, stride), (1, 1)).sum().backward()
     assert int((weight.grad == 0).all(0).all(0).sum()) == dead
 
 
 def test_the_weight_gradient_keeps_the_memory_format_of_the_weight():
     maps, weight = make((1, 1), 3)
     weight = weight.detach().contiguous(memory_format=torch.channels_last).requires_grad_()
-    conv2d(maps, weight, (1, 1), (1, 1)).sum().backward()
+    conv2d(maps, weight, None, (1, 1), (1, 1)).sum().backward()
     assert weight.grad.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_jacrev_and_vmap_pass_through():
     maps, weight = make((6, 6), 3)
-    ours = torch.func.jacrev(lambda w: conv2d(maps, w, (1, 1), (1, 1)))(weight.detach())
+    ours = torch.func.jacrev(lambda w: conv2d(maps, w, None, (1, 1), (1, 1)))(weight.detach())
     theirs = torch.func.jacrev(lambda w: F.conv2d(maps, w, padding=1))(weight.detach())
     torch.testing.assert_close(ours, theirs)
-    per_sample = torch.func.vmap(lambda m: conv2d(m[None], weight, (1, 1), (1, 1))[0])(maps)
+    per_sample = torch.func.vmap(lambda m: conv2d(m[None], weight, None, (1, 1), (1, 1))[0])(maps)
     torch.testing.assert_close(per_sample, F.conv2d(maps, weight, padding=1))
 
 
@@ -87,9 +97,9 @@ def test_no_weight_gradient_is_computed_when_only_the_images_gradient_is_asked_f
 
     monkeypatch.setattr(convolution, "_gradients", spy)
     maps, weight = make((6, 6), 3)
-    torch.autograd.grad(conv2d(maps, weight, (1, 1), (1, 1)).sum(), maps)
-    torch.autograd.grad(conv2d(maps, weight, (1, 1), (1, 1)).sum(), weight)
-    conv2d(maps, weight, (1, 1), (1, 1)).sum().backward()
+    torch.autograd.grad(conv2d(maps, weight, None, (1, 1), (1, 1)).sum(), maps)
+    torch.autograd.grad(conv2d(maps, weight, None, (1, 1), (1, 1)).sum(), weight)
+    conv2d(maps, weight, None, (1, 1), (1, 1)).sum().backward()
     assert needs_seen[0] == (True, False)
     assert needs_seen[-1] == (True, True)
     assert weight.grad is not None

@@ -1,0 +1,115 @@
+"""What TensorBoard shows beside loss and accuracy."""
+
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.loggers import TensorBoardLogger
+from torch import nn
+from torch.utils.tensorboard import SummaryWriter
+
+from datamodules.image_data_module import ImageDataModule
+from functional.jacobian import jacobian_norm_squared
+from functional.seeding import derive_seed
+from functional.singular_values import singular_values
+
+LAYOUT = {
+    "Overview": {
+        "accuracy": ["Multiline", ["train/accuracy", "(val|test_curve|test)/accuracy"]],
+        "loss": ["Multiline", ["train/loss", "train/cross_entropy", "train/jacobian_penalty"]],
+        "Jacobian norm (eval mode)": ["Multiline", ["jacobian/norm"]],
+        "singular values": ["Multiline", ["svb/sigma_min", "svb/sigma_max"]],
+        "isotropic total variation": ["Multiline", ["test.*/tv_isotropic/.*"]],
+        "boundary length": ["Multiline", ["test.*/boundary_length/.*"]],
+        "learning rate": ["Multiline", ["lr"]],
+    }
+}
+"""Charts of the Custom Scalars tab; tags are regular expressions."""
+
+
+class Dashboard(Callback):
+    """Logs once an epoch the Jacobian norm and the spectrum of every layer; lays out the charts.
+
+    ``jacobian/norm`` is the mean of ||J||_F, exact and in eval mode, over a fixed batch of test
+    images (training images where there are no others). ``svb/sigma_min`` and ``svb/sigma_max`` are
+    the extremes over all layers; each layer has its own beside a histogram.
+
+    Args:
+        num_images: Images of the fixed batch.
+        seed: Seed that draws them.
+
+    Raises:
+        ValueError: If ``num_images`` is below 1.
+    """
+
+    def __init__(self, num_images: int = 25, seed: int = 0) -> None:
+        if num_images < 1:
+            raise ValueError(f"num_images is {num_images}; give 1 or more")
+        self.num_images = num_images
+        self.seed = seed
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Writes the layout of the charts."""
+        for writer in _writers(trainer):
+            writer.add_custom_scalars(LAYOUT)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Logs Jacobian norm and spectra."""
+        if not trainer.is_global_zero:
+            return
+        self._log_jacobian_norm(trainer, pl_module)
+        self._log_spectra(trainer, pl_module)
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Enters hyperparameters with the real test metrics, and flushes."""
+        metrics = {
+            name: value.item()
+            for name, value in trainer.callback_metrics.items()
+            if name.startswith("test/")
+        }
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                hyperparameters = dict(pl_module.hparams_initial)
+                logger.log_hyperparams(hyperparameters, metrics, trainer.global_step)
+        for writer in _writers(trainer):
+            writer.flush()
+
+    def _log_jacobian_norm(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        data = getattr(trainer, "datamodule", None)
+        if not isinstance(data, ImageDataModule):
+            return
+        images, _ = data.images_and_labels("test")
+        generator = torch.Generator().manual_seed(derive_seed("dashboard images", self.seed))
+        chosen = torch.randperm(len(images), generator=generator)[: self.num_images]
+        batch = data.normalize(images[chosen].to(pl_module.device)).requires_grad_()
+        model = pl_module.for_inference()  # type: ignore[operator]
+        with torch.enable_grad():
+            logits = model(batch)
+        with torch.no_grad():
+            norms = jacobian_norm_squared(logits, batch, num_projections=-1)
+        pl_module.log("jacobian/norm", norms.sqrt().mean(), rank_zero_only=True)
+
+    def _log_spectra(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        spectra = spectra_of(pl_module.backbone)  # type: ignore[arg-type]
+        extremes = torch.stack([sigma[[0, -1]] for sigma in spectra.values()])
+        pl_module.log("svb/sigma_min", extremes[:, 0].min(), rank_zero_only=True)
+        pl_module.log("svb/sigma_max", extremes[:, 1].max(), rank_zero_only=True)
+        for writer in _writers(trainer):
+            for layer, sigma in spectra.items():
+                writer.add_histogram(f"singular_values/{layer}", sigma, trainer.global_step)
+                writer.add_scalar(f"sigma_min/{layer}", sigma[0], trainer.global_step)
+                writer.add_scalar(f"sigma_max/{layer}", sigma[-1], trainer.global_step)
+
+
+def spectra_of(module: nn.Module) -> dict[str, torch.Tensor]:
+    """Computes the singular values, ascending, of every weight of 2 or more dimensions."""
+    return {
+        name.removesuffix(".weight"): singular_values(weight.detach())
+        for name, weight in module.named_parameters()
+        if weight.ndim >= 2
+    }
+
+
+def _writers(trainer: Trainer) -> list[SummaryWriter]:
+    loggers: list[Any] = trainer.loggers
+    return [logger.experiment for logger in loggers if isinstance(logger, TensorBoardLogger)]
