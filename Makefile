@@ -1,9 +1,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test
+.PHONY: demo test report
 demo: .venv/installed
 	$(BIN)/python cli.py fit --config jacobi.yaml --config demo.yaml
+
+report: .venv/installed
+	$(BIN)/python cli.py report results --out report --readme README.md
 
 test: .venv/installed browser
 	$(BIN)/ruff check .
@@ -20,5 +23,5 @@ browser:
 # requirements.lock holds the exact versions; pip installs again only when one of the two changed.
 .venv/installed: pyproject.toml requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --constraint requirements.lock ".[test]"
+	$(BIN)/pip install --quiet --constraint requirements.lock ".[ray,test]"
 	touch $@

@@ -1,11 +1,12 @@
-"""The one command: fit, validate, test and predict."""
+"""The one command: fit, validate, test, predict, study and report."""
 
+import json
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import ArgumentError
+from jsonargparse import ArgumentError, auto_cli
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
@@ -18,8 +19,10 @@ from datamodules import ImageDataModule
 from experiments.config_files import DEFAULTS, find_config
 from experiments.error_line import error_line
 from experiments.memory import keep_freed_memory
+from experiments.report import write_report
 from experiments.results_file import write_results
 from experiments.run_folder import run_folder
+from experiments.study import run_study
 from lightning_modules import Classifier
 
 # What a wrong input raises, in this project or in a library it reaches.
@@ -33,6 +36,9 @@ INPUT_ERRORS = (
     TypeError,
     ValueError,
 )
+
+_FIT_OPTION = re.compile(r"--(model|data|trainer|evaluation|optimizer|lr_scheduler)\b")
+_STRICT: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False}
 
 
 class RegularizerCLI(LightningCLI):
@@ -116,17 +122,21 @@ def main(args: list[str] | None = None) -> int:
     """
     args = sys.argv[1:] if args is None else args
     keep_freed_memory()
-    strict = {"exit_on_error": False, "allow_abbrev": False}
     try:
+        if args[:1] == ["study"]:
+            return int(auto_cli(run_study, args=_study_arguments(args[1:]), **_STRICT) > 0)
+        if args[:1] == ["report"]:
+            auto_cli(write_report, args=args[1:], **_STRICT)
+            return 0
         RegularizerCLI(
             Classifier,
             ImageDataModule,
             subclass_mode_model=True,
             subclass_mode_data=True,
             auto_configure_optimizers=False,
-            parser_kwargs=strict
+            parser_kwargs=_STRICT
             | {
-                command: strict | {"default_config_files": [str(DEFAULTS)]}
+                command: _STRICT | {"default_config_files": [str(DEFAULTS)]}
                 for command in RegularizerCLI.subcommands()
             },
             args=_prepare(args),
@@ -134,7 +144,27 @@ def main(args: list[str] | None = None) -> int:
     except INPUT_ERRORS as error:
         print(f"error: {error_line(str(error))}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
     return 0
+
+
+def _study_arguments(args: list[str]) -> list[str]:
+    """Writes lists as jsonargparse reads them, and passes on what belongs to each fit."""
+    own: list[str] = []
+    options: list[str] = []
+    target = own
+    for previous, arg in zip(["", *args], args, strict=False):
+        if arg.startswith("--"):
+            target = options if _FIT_OPTION.match(arg) else own
+        if previous == "--config" or arg.startswith("--config="):
+            config = str(find_config(arg.removeprefix("--config=")))
+            arg = config if previous == "--config" else f"--config={config}"
+        elif previous in ("--seeds", "--variants") and not arg.startswith("["):
+            arg = f"[{arg}]"
+        target.append(arg)
+    return [*own, f"--options+={json.dumps(options)}"] if options else own
 
 
 def _prepare(args: list[str]) -> list[str]:

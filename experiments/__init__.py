@@ -1,1 +1,7 @@
-"""Many runs: configs, folders, the study and its report."""
+"""Many runs: the study, and the report over finished runs."""
+
+from experiments.collect import collect_results
+from experiments.study import run_study
+from experiments.tables import accuracy_table, tv_table
+
+__all__ = ["accuracy_table", "collect_results", "run_study", "tv_table"]

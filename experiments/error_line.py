@@ -2,11 +2,16 @@
 
 import inspect
 import re
+from collections.abc import Callable
 from difflib import get_close_matches
+from typing import Any
 
 from pytorch_lightning import Trainer
 
+from callbacks import Evaluation
 from datamodules import ImageDataModule
+from experiments.report import write_report
+from experiments.study import run_study
 from lightning_modules import Classifier, ResNet18
 
 # Lines with which jsonargparse frames the one that says what is wrong.
@@ -31,9 +36,17 @@ def error_line(message: str) -> str:
 
 
 def _known_keys() -> set[str]:
-    classes = [Trainer, ResNet18, *_family(Classifier), *_family(ImageDataModule)]
+    known: list[Callable[..., Any]] = [
+        Trainer,
+        ResNet18,
+        Evaluation,
+        run_study,
+        write_report,
+        *_family(Classifier),
+        *_family(ImageDataModule),
+    ]
     keys = {"model", "data", "trainer", "config", "ckpt_path", "seed_everything", "variant"}
-    return keys.union(*(inspect.signature(cls).parameters for cls in classes))
+    return keys.union(*(inspect.signature(item).parameters for item in known))
 
 
 def _family(cls: type) -> list[type]:

@@ -83,6 +83,15 @@ def write_results(
     return path
 
 
+def read_results(path: Path) -> dict[str, Any] | None:
+    """Returns the results in a file; None where there is no file or it is not whole."""
+    try:
+        results = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return results if isinstance(results, dict) and "schema_version" in results else None
+
+
 def config_hash(config: dict[str, Any]) -> str:
     """Returns a hash of what a run computes, whatever its seed, folder and machine."""
     canonical = json.dumps(_relevant(config), sort_keys=True, default=str)

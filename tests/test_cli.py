@@ -10,7 +10,8 @@ from datamodules import ImageDataModule
 from experiments.config_files import DEFAULTS, FOLDER
 
 OVERLAYS = {"demo", "smoke"}
-VARIANTS = sorted({p.stem for p in FOLDER.glob("*.yaml")} - OVERLAYS - {DEFAULTS.stem})
+OTHERS = {DEFAULTS.stem, "study"}
+VARIANTS = sorted({p.stem for p in FOLDER.glob("*.yaml")} - OVERLAYS - OTHERS)
 
 
 @pytest.fixture

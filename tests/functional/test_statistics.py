@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from functional.statistics import confidence_interval
+from functional.statistics import confidence_interval, holm, paired_difference
 
 
 def test_hand_computed() -> None:
@@ -74,3 +74,39 @@ def test_bad_input(values: list[float], level: float, message: str) -> None:
     with pytest.raises(ValueError, match=message) as error:
         confidence_interval(values, level)
     assert "\n" not in str(error.value)
+
+
+def test_paired_difference_equals_scipys():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, 12))
+    ours = paired_difference(a, b)
+    theirs = scipy.stats.ttest_rel(a, b)
+    low, high = theirs.confidence_interval()
+    assert ours.p_value == pytest.approx(theirs.pvalue)
+    assert ours.mean == pytest.approx((low + high) / 2)
+    assert ours.half_width == pytest.approx((high - low) / 2)
+    assert ours.effect_size == pytest.approx(theirs.statistic / np.sqrt(12))
+
+
+def test_differences_that_do_not_vary_have_no_p_value():
+    difference = paired_difference([2.0, 3.0], [1.0, 2.0])
+    assert difference.mean == 1
+    assert math.isnan(difference.p_value)
+
+
+def test_pairs_must_match():
+    with pytest.raises(ValueError, match="shorter"):
+        paired_difference([1.0, 2.0], [1.0])
+
+
+def test_holm_by_hand():
+    # 3 x 0.01, then max(0.03, 2 x 0.04), then max(0.08, 0.05).
+    assert holm([0.04, 0.01, 0.05]) == pytest.approx([0.08, 0.03, 0.08])
+    assert holm([0.6, 0.9]) == pytest.approx([1.0, 1.0])
+    assert holm([]) == []
+
+
+def test_holm_passes_over_tests_that_could_not_be_made():
+    adjusted = holm([float("nan"), 0.02])
+    assert math.isnan(adjusted[0])
+    assert adjusted[1] == pytest.approx(0.02)

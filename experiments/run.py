@@ -1,0 +1,91 @@
+"""One run of a study: a variant with a seed."""
+
+import ctypes
+import os
+import platform
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from experiments.learning_curve import learning_curve
+from experiments.results_file import NAME, read_results
+
+PROJECT = Path(__file__).parent.parent
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training with its test, as a command of its own.
+
+    Attributes:
+        variant: Name of the variant, also that of its config.
+        seed: Seed of the run.
+        root: Folder of all runs, absolute.
+        options: Further arguments of ``cli.py fit``.
+    """
+
+    variant: str
+    seed: int
+    root: Path
+    options: tuple[str, ...] = ()
+
+    @property
+    def folder(self) -> Path:
+        """Where the run leaves its files."""
+        return self.root / self.variant / f"seed_{self.seed}"
+
+    @property
+    def log(self) -> Path:
+        """What the run printed, over all restarts."""
+        return self.folder / "run.log"
+
+    @property
+    def command(self) -> list[str]:
+        """Trains from the last checkpoint, or anew, and tests."""
+        has_checkpoint = any((self.folder / "checkpoints").glob("*.ckpt"))
+        return [
+            *(sys.executable, str(PROJECT / "cli.py"), "fit"),
+            *("--config", f"{self.variant}.yaml"),
+            *self.options,
+            *("--variant", self.variant),
+            *("--seed_everything", str(self.seed)),
+            *("--trainer.default_root_dir", str(self.root)),
+            *("--trainer.enable_progress_bar", "false"),
+            *(("--ckpt_path", "last") if has_checkpoint else ()),
+        ]
+
+    def is_finished(self) -> bool:
+        """Tells whether the run has left its results."""
+        return read_results(self.folder / NAME) is not None
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Starts the command; it ends when this process does, however that ends."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                self.command,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                preexec_fn=_die_with_parent if platform.system() == "Linux" else None,
+                env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            )
+
+    def progress(self) -> tuple[int, int, float | None]:
+        """Returns the epochs done, the epochs to do and the accuracy after the last one done."""
+        config = self.folder / "config.yaml"
+        if not config.exists():
+            return 0, 0, None
+        epochs = int(yaml.safe_load(config.read_text())["trainer"]["max_epochs"])
+        curves = learning_curve(self.folder)
+        curve = curves.get("val/accuracy") or curves.get("test_curve/accuracy") or []
+        return len(curve), epochs, curve[-1][1] if curve else None
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,0 +1,137 @@
+"""Variants x seeds in one command that can be stopped and started again."""
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+from rich.live import Live
+from rich.table import Table
+
+from experiments.config_files import find_config
+from experiments.results_file import NAME, read_results
+from experiments.run import Run
+
+VARIANTS = ("no_reg", "l2", "jacobi", "jacobi_no_dropout", "svb")
+SEEDS = (0, 1, 2, 3, 4)
+_SECONDS_BETWEEN_LOOKS = 2.0
+
+
+def run_study(
+    variants: list[str] = list(VARIANTS),  # noqa: B006 (read only; jsonargparse needs a list)
+    seeds: list[int] = list(SEEDS),  # noqa: B006
+    epochs: int | None = None,
+    overlay: str | None = None,
+    root: str = "runs",
+    engine: Literal["local", "ray"] = "local",
+    ray_address: str | None = None,
+    cpus_per_run: int = 2,
+    gpus_per_run: float = 0,
+    options: list[str] = [],  # noqa: B006
+) -> int:
+    """Fits and tests every variant with every seed, each into ``<root>/<variant>/seed_<n>``.
+
+    Finished runs are skipped and those that were cut off continue from their last checkpoint, so
+    the same command continues a study that was stopped in any way. A run that fails does not stop
+    the others.
+
+    Args:
+        variants: Names of configs, without ".yaml".
+        seeds: Seeds, each once.
+        epochs: Epochs of each run; None leaves it to the configs.
+        overlay: Second config of every run, such as demo.yaml.
+        root: Folder of all runs. The engine "ray" needs it shared by all machines.
+        engine: "local" makes one run after the other on this machine, "ray" a Ray task of each.
+        ray_address: Address of a Ray cluster; None starts Ray on this machine.
+        cpus_per_run: CPUs that Ray reserves for a run.
+        gpus_per_run: GPUs that Ray reserves for a run.
+        options: Further arguments of every ``cli.py fit``.
+
+    Returns:
+        Number of runs that failed.
+
+    Raises:
+        ValueError: If seeds repeat, or a folder holds a run of another length.
+        FileNotFoundError: If a variant or the overlay has no config.
+    """
+    if repeated := sorted({seed for seed in seeds if seeds.count(seed) > 1}):
+        raise ValueError(f"seeds {repeated} are given more than once; give each seed once")
+    if repeated_names := sorted({name for name in variants if variants.count(name) > 1}):
+        raise ValueError(f"variants {repeated_names} are given more than once; give each once")
+    for variant in variants:
+        find_config(f"{variant}.yaml")
+    shared = [*options]
+    if overlay is not None:
+        shared = ["--config", str(find_config(overlay).absolute()), *shared]
+    if epochs is not None:
+        shared += ["--trainer.max_epochs", str(epochs)]
+    folder = Path(root).absolute()
+    # Seed by seed, so that a study that is stopped early has all variants of the first seeds.
+    runs = [Run(variant, seed, folder, tuple(shared)) for seed in seeds for variant in variants]
+    for run in runs:
+        _check_length(run, epochs)
+    todo = [run for run in runs if not run.is_finished()]
+    print(f"{len(runs)} runs, {len(runs) - len(todo)} of them finished before")
+    if engine == "ray":
+        from experiments.ray_engine import run_on_ray
+
+        failed = run_on_ray(todo, ray_address, cpus_per_run, gpus_per_run)
+    else:
+        failed = _run_in_turn(todo)
+    for run in failed:
+        print(f"failed: {run.variant} seed {run.seed}, see {run.log}")
+    print(f"{len(runs) - len(failed)} of {len(runs)} runs finished; python cli.py report {root}")
+    return len(failed)
+
+
+def _check_length(run: Run, epochs: int | None) -> None:
+    results = read_results(run.folder / NAME)
+    if results is not None and epochs not in (None, results["epochs"]):
+        raise ValueError(
+            f"{run.folder} holds a run of {results['epochs']} epochs, the study asks for {epochs}; "
+            "give another --root"
+        )
+
+
+def _run_in_turn(runs: Sequence[Run]) -> list[Run]:
+    failed = []
+    states = dict.fromkeys(runs, "waiting")
+    with Live(refresh_per_second=1) as live:
+        for run in runs:
+            for state in _states(run):
+                states[run] = state
+                live.update(_table(states))
+            if not run.is_finished():
+                failed.append(run)
+    return failed
+
+
+def _states(run: Run) -> Iterator[str]:
+    """Makes the run, and tells again and again how far it is."""
+    process = run.start()
+    started, first_epoch = time.monotonic(), run.progress()[0]
+    try:
+        while process.poll() is None:
+            done, epochs, accuracy = run.progress()
+            state = f"epoch {done}/{epochs}"
+            if accuracy is not None:
+                state += f", accuracy {100 * accuracy:.2f} %"
+            if done > first_epoch:
+                seconds = (time.monotonic() - started) / (done - first_epoch) * (epochs - done)
+                state += f", {seconds / 60:.0f} min left"
+            yield state
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+    except KeyboardInterrupt:
+        process.terminate()
+        process.wait()
+        print("stopped; the same command continues")
+        raise
+    results = read_results(run.folder / NAME)
+    yield "failed" if results is None else f"{100 * results['test_accuracy']:.2f} %"
+
+
+def _table(states: dict[Run, str]) -> Table:
+    table = Table("variant", "seed", "state")
+    for run, state in states.items():
+        table.add_row(run.variant, str(run.seed), state)
+    return table

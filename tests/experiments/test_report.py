@@ -1,0 +1,73 @@
+import re
+
+import pandas as pd
+import pytest
+
+from cli import main
+from experiments.collect import load_results
+from experiments.report import with_summary
+from experiments.run import PROJECT
+from experiments.study import SEEDS, VARIANTS
+
+
+@pytest.fixture
+def report(leave, tmp_path):
+    for variant in VARIANTS:
+        for seed in SEEDS:
+            leave(variant, seed)
+    assert main(["report", str(tmp_path), "--out", str(tmp_path / "report")]) == 0
+    return tmp_path / "report"
+
+
+def test_every_variant_has_its_row_in_every_format(report):
+    markdown, page = (report / "report.md").read_text(), (report / "index.html").read_text()
+    table = pd.read_csv(report / "test_accuracy.csv", index_col=0)
+    assert list(table.index) == list(VARIANTS)
+    for variant in VARIANTS:
+        assert table.loc[variant, "test accuracy"] in markdown
+        assert table.loc[variant, "test accuracy"] in page
+    names = {path.name for path in report.iterdir()}
+    assert {"isotropic_total_variation.csv", "anisotropic_total_variation.csv"} <= names
+    assert {"boundary_length.csv", "boundary_distance.csv", "class_maps_on_the_same_plane.png"} <= (
+        names
+    )
+
+
+def test_the_source_stands_beside_ours_with_the_known_differences(report):
+    markdown = (report / "report.md").read_text()
+    assert "45.19 +/- 0.785" in markdown
+    assert "50.208 +/- 0.278" in markdown
+    assert "detached gradient" in markdown
+
+
+def test_the_page_needs_no_other_file(report):
+    page = (report / "index.html").read_text()
+    sources = re.findall(r"(?:src|href)='([^']{1,40})", page)
+    assert len(sources) == 6
+    assert all(source.startswith("data:image/png;base64,") for source in sources)
+
+
+def test_one_seed_is_said_to_have_no_interval(leave, tmp_path):
+    leave("svb", 0)
+    leave("no_reg", 0)
+    assert main(["report", str(tmp_path), "--out", str(tmp_path / "report")]) == 0
+    markdown = (tmp_path / "report/report.md").read_text()
+    assert "(1 seed, no interval)" in markdown
+    assert "has a mean and no interval" in markdown
+    assert "+/- 0 " not in markdown
+
+
+def test_an_empty_folder_gets_one_line(tmp_path, capsys):
+    assert main(["report", str(tmp_path)]) == 2
+    assert "error: no results.json below" in capsys.readouterr().err
+
+
+def test_a_readme_without_markers_is_refused(leave, tmp_path):
+    leave("svb", 0)
+    with pytest.raises(ValueError, match="the readme has no <!-- report: begin -->"):
+        with_summary("# Title\n", load_results(tmp_path))
+
+
+def test_the_readme_shows_the_results_in_the_repository():
+    readme = (PROJECT / "README.md").read_text()
+    assert with_summary(readme, load_results(PROJECT / "results")) == readme

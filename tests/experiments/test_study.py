@@ -1,0 +1,162 @@
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+import torch
+
+from cli import main
+from experiments import accuracy_table, collect_results, tv_table
+from experiments.run import PROJECT, Run
+
+TINY = (
+    *("--overlay", "smoke.yaml", "--data.train_size", "60", "--data.test_size", "40"),
+    *("--data.batch_size", "20", "--evaluation.num_planes", "2", "--evaluation.resolution", "9"),
+)
+
+
+def command(root, variants="no_reg,svb", seeds="0,1"):
+    return ["study", "--variants", variants, "--seeds", seeds, "--root", str(root), *TINY]
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    root = tmp_path_factory.mktemp("study")
+    assert main(command(root)) == 0
+    return root
+
+
+def numbers(path):
+    results = json.loads(path.read_text())
+    return {key: results[key] for key in ("test_accuracy", "test_loss", "evaluation")}
+
+
+def test_every_run_leaves_its_results_and_its_log(study):
+    for variant in ("no_reg", "svb"):
+        for seed in (0, 1):
+            folder = study / variant / f"seed_{seed}"
+            results = json.loads((folder / "results.json").read_text())
+            assert (results["variant"], results["seed"]) == (variant, seed)
+            assert (folder / "run.log").stat().st_size > 0
+
+
+def test_finished_runs_are_skipped(study, capsys):
+    before = {path: path.stat().st_mtime_ns for path in study.rglob("*") if path.is_file()}
+    assert main(command(study)) == 0
+    assert "4 runs, 4 of them finished before" in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_a_study_that_was_killed_ends_with_the_same_tables(study, tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, str(PROJECT / "cli.py"), *command(tmp_path)], stdout=subprocess.DEVNULL
+    )
+    second = tmp_path / "svb" / "seed_0" / "checkpoints" / "last.ckpt"
+    while not second.exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "svb" / "seed_0" / "results.json").exists()
+    assert main(command(tmp_path)) == 0
+    for table in (accuracy_table, tv_table):
+        pd.testing.assert_frame_equal(
+            table(collect_results(tmp_path)), table(collect_results(study)), check_exact=True
+        )
+
+
+def test_a_run_that_fails_is_reported_and_the_others_go_on(tmp_path, capsys):
+    args = command(tmp_path, "no_reg,jacobi", "0")
+    assert main([*args, "--model.lambda_jacobian", "0.1"]) == 1
+    printed = capsys.readouterr().out
+    log = tmp_path / "no_reg" / "seed_0" / "run.log"
+    assert f"failed: no_reg seed 0, see {log}" in printed
+    assert "lambda_jacobian" in log.read_text()
+    assert (tmp_path / "jacobi" / "seed_0" / "results.json").exists()
+
+
+def test_ray_gives_the_same_numbers(study, tmp_path):
+    pytest.importorskip("ray")
+    # Ray gives a task as many threads as CPUs, and the number of threads is part of the rounding.
+    threads = ("--cpus_per_run", str(torch.get_num_threads()))
+    args = [*command(tmp_path, seeds="0"), "--engine", "ray", *threads]
+    # In a process of its own: Ray leaves threads and sockets that a test must not inherit.
+    subprocess.run([sys.executable, str(PROJECT / "cli.py"), *args], check=True, timeout=240)
+    for variant in ("no_reg", "svb"):
+        path = f"{variant}/seed_0/results.json"
+        assert numbers(tmp_path / path) == numbers(study / path)
+
+
+KILL_THE_FIRST_WORKER = """
+import os, signal, sys
+from pathlib import Path
+from experiments import ray_engine
+from experiments.run import Run
+
+def make(run):
+    mark = Path(run.root) / "killed"
+    if not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    (Path(run.root) / "made").touch()
+    return 0
+
+ray_engine._make = make
+sys.exit(len(ray_engine.run_on_ray([Run("svb", 0, Path(sys.argv[1]))], None, 1, 0)))
+"""
+
+
+def test_ray_makes_a_run_again_whose_worker_was_killed(tmp_path):
+    pytest.importorskip("ray")
+    command = [sys.executable, "-c", KILL_THE_FIRST_WORKER, str(tmp_path)]
+    subprocess.run(command, check=True, timeout=120, cwd=PROJECT)
+    assert (tmp_path / "killed").exists()
+    assert (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("--seeds", "0,0"), "seeds [0] are given more than once"),
+        (("--variants", "svb,svb"), "variants ['svb'] are given more than once"),
+        (("--variants", "sbv"), "no config sbv.yaml"),
+        (("--overlay", "nowhere.yaml"), "no config nowhere.yaml"),
+        (("--epoch", "3"), "did you mean epochs?"),
+    ],
+)
+def test_bad_input_gets_one_line(args, message, tmp_path, capsys):
+    assert main(["study", "--root", str(tmp_path), *args]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert message in error
+    assert len(error.splitlines()) == 1
+
+
+def test_a_ray_address_that_does_not_answer_gets_one_line(tmp_path):
+    pytest.importorskip("ray")
+    args = [*command(tmp_path), "--engine", "ray", "--ray_address", "127.0.0.1:1"]
+    done = subprocess.run(
+        [sys.executable, str(PROJECT / "cli.py"), *args],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 2
+    assert "error: no Ray cluster answers at 127.0.0.1:1" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_of_another_length_is_refused(study, capsys):
+    assert main([*command(study), "--epochs", "9"]) == 2
+    assert "holds a run of 2 epochs, the study asks for 9" in capsys.readouterr().err
+
+
+def test_a_run_continues_from_its_checkpoint(tmp_path):
+    run = Run("svb", 3, tmp_path)
+    assert "--ckpt_path" not in run.command
+    (run.folder / "checkpoints").mkdir(parents=True)
+    (run.folder / "checkpoints" / "last.ckpt").touch()
+    assert run.command[-2:] == ["--ckpt_path", "last"]
