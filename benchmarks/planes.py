@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from callbacks import Evaluation
 from datamodules import CIFAR100DataModule
+from experiments.memory import keep_freed_memory
 from functional import classify_plane_with_error
 from functional.adaptive_map import ClassMap
 from lightning_modules import ResNet18
@@ -67,6 +68,7 @@ def main() -> None:
     parser.add_argument("--data_dir", default="data")
     parser.add_argument("--planes", type=int, default=1)
     options = parser.parse_args()
+    keep_freed_memory()
     stock, ours = load(options.checkpoint)
     data = CIFAR100DataModule(options.data_dir, download=False, verify=False)
     data.setup("test")

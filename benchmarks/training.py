@@ -1,20 +1,18 @@
 """Training steps and singular value bounding: ours beside what a user would write instead.
 
-Run ``python -m benchmarks.training``. Works are timed in turn within one process, and the medians
-are compared, so that a busy machine slows all of them alike.
+Run ``python -m benchmarks.training``.
 """
 
-import copy
 import platform
-import statistics
-import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 
+from benchmarks.race import Work, race
 from functional.jacobian import jacobian_norm_squared
 from functional.singular_values import bound_singular_values_
 from lightning_modules import ResNet18
@@ -44,8 +42,10 @@ def our_penalty(logits: Tensor, images: Tensor) -> Tensor:
 
 
 def training_step(
-    network: nn.Module, penalty: Callable[[Tensor, Tensor], Tensor] | None = None
-) -> Callable[[], None]:
+    make_network: Callable[[], nn.Module],
+    penalty: Callable[[Tensor, Tensor], Tensor] | None = None,
+) -> Work:
+    network = make_network()
     images = torch.randn(100, 3, 32, 32)
     if isinstance(network, ResNet18):
         images = images.contiguous(memory_format=torch.channels_last)
@@ -70,63 +70,64 @@ def clamp_by_svd_(weight: Tensor, eps: float) -> None:
     weight.copy_(((u * sigma.clamp(1 / (1 + eps), 1 + eps)) @ v.T).view_as(weight))
 
 
-def bounding(
-    weights: list[Tensor], bound_: Callable[[Tensor, float], object], repeats: int
-) -> Callable[[], list[Tensor]]:
-    """Bounds another copy of the weights in each call."""
-    copies = [copy.deepcopy(weights) for _ in range(repeats)]
+def bounding(bound_: Callable[[Tensor, float], object]) -> Work:
+    """Bounds the same weights again and again."""
+    initial = initial_weights()
+    weights = [torch.empty_like(weight) for weight in initial]
 
-    def work() -> list[Tensor]:
-        bounded = copies.pop()
-        for weight in bounded:
-            bound_(weight, EPS)
-        return bounded
+    def work() -> None:
+        for weight, source in zip(weights, initial, strict=True):
+            bound_(weight.copy_(source), EPS)
 
     return work
 
 
-def race(works: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Returns the median seconds of each work, timed in turn after one warm-up each."""
-    times: dict[str, list[float]] = {name: [] for name in works}
-    for work in works.values():
-        work()
-    for _ in range(repeats):
-        for name, work in works.items():
-            start = time.perf_counter()
-            work()
-            times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in times.items()}
+def initial_weights() -> list[Tensor]:
+    torch.manual_seed(0)
+    return [p.detach() for p in ResNet18().parameters() if p.ndim >= 2]
+
+
+def largest_difference() -> float:
+    """Bounds all layers in both ways and compares."""
+    ours, theirs = initial_weights(), initial_weights()
+    for our, their in zip(ours, theirs, strict=True):
+        bound_singular_values_(our, EPS)
+        clamp_by_svd_(their, EPS)
+    return max(
+        float((our - their).norm() / their.norm()) for our, their in zip(ours, theirs, strict=True)
+    )
 
 
 def main() -> None:
-    torch.manual_seed(0)
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {platform.processor()}")
     print("| work | ours (s) | peer (s) | ratio |\n| --- | --- | --- | --- |")
 
-    def row(work: str, seconds: dict[str, float]) -> None:
-        ours, peer = seconds["ours"], seconds["peer"]
-        print(f"| {work} | {ours:.4f} | {peer:.4f} | {peer / ours:.2f} |", flush=True)
+    def row(work: str, ours: Callable[[], Work], peer: Callable[[], Work], repeats: int) -> None:
+        seconds = race({"ours": ours, "peer": peer}, repeats)
+        ratio = seconds["peer"] / seconds["ours"]
+        print(
+            f"| {work} | {seconds['ours']:.4f} | {seconds['peer']:.4f} | {ratio:.2f} |", flush=True
+        )
 
-    plain = {"ours": training_step(ResNet18()), "peer": training_step(stock_network())}
-    row("training step, peer: torchvision, NCHW", race(plain, 21))
-    penalised = {
-        "ours": training_step(ResNet18(), our_penalty),
-        "peer": training_step(stock_network(), jacobian_reg_penalty),
-    }
-    row("Jacobian step, peer: torchvision, NCHW, JacobianReg", race(penalised, 11))
-
-    weights = [p.detach() for p in ResNet18().parameters() if p.ndim >= 2]
-    repeats = 5
-    works = {
-        "ours": bounding(weights, bound_singular_values_, repeats + 2),
-        "peer": bounding(weights, clamp_by_svd_, repeats + 2),
-    }
-    row("singular value bounding of all layers, peer: torch.svd", race(works, repeats))
-    error = max(
-        float((ours - theirs).norm() / theirs.norm())
-        for ours, theirs in zip(works["ours"](), works["peer"](), strict=True)
+    row(
+        "training step, peer: torchvision, NCHW",
+        partial(training_step, ResNet18),
+        partial(training_step, stock_network),
+        31,
     )
-    print(f"\nlargest relative difference of a bounded weight: {error:.1e}")
+    row(
+        "Jacobian step, peer: torchvision, NCHW, JacobianReg",
+        partial(training_step, ResNet18, our_penalty),
+        partial(training_step, stock_network, jacobian_reg_penalty),
+        15,
+    )
+    row(
+        "singular value bounding of all layers, peer: torch.svd",
+        partial(bounding, bound_singular_values_),
+        partial(bounding, clamp_by_svd_),
+        5,
+    )
+    print(f"\nlargest relative difference of a bounded weight: {largest_difference():.1e}")
 
 
 if __name__ == "__main__":

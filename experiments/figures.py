@@ -68,7 +68,7 @@ def learning_curve_figure(results: Results) -> Figure:
                 steps, values.min(0), values.max(0), alpha=0.2, color=line.get_color()
             )
     axis.set_xlabel("optimizer step")
-    axis.set_ylabel("accuracy after each epoch (%), mean and range of seeds")
+    axis.set_ylabel("accuracy (%), mean and range of seeds")
     axis.legend(fontsize=8)
     return figure
 

@@ -96,18 +96,20 @@ def _interval_column(table: pd.DataFrame, zoom: float) -> pd.Series:
 
 
 def _what_was_run(results: list[dict[str, Any]]) -> str:
-    seeds = {
-        variant: sorted({run["seed"] for run in results if run["variant"] == variant})
-        for variant in dict.fromkeys(run["variant"] for run in results)
-    }
-    listed = "; ".join(f"{name}: {', '.join(map(str, seeds[name]))}" for name in seeds)
-    epochs = " and ".join(str(n) for n in sorted({run["epochs"] for run in results}))
-    planes = sorted({len(run["evaluation"]["image_indices"]) for run in results})
-    hosts = " and ".join(sorted({run["host"] for run in results}))
-    return (
-        f"{len(results)} runs of {epochs} epochs (seeds {listed}), "
-        f"{' or '.join(map(str, planes))} planes, on {hosts}."
+    variants_of_seeds: dict[str, list[str]] = {}
+    for variant in accuracy_table(tabulate(results)).index:
+        seeds = sorted(run["seed"] for run in results if run["variant"] == variant)
+        variants_of_seeds.setdefault(", ".join(map(str, seeds)), []).append(variant)
+    seeds_text = "; ".join(
+        f"{', '.join(variants)}: seed{'s' if ',' in seeds else ''} {seeds}"
+        for seeds, variants in variants_of_seeds.items()
     )
+    epochs = " and ".join(str(n) for n in sorted({run["epochs"] for run in results}))
+    planes = " or ".join(
+        str(n) for n in sorted({len(run["evaluation"]["image_indices"]) for run in results})
+    )
+    hosts = " and ".join(sorted({run["host"] for run in results}))
+    return f"{epochs} epochs, {planes} planes, on {hosts} ({seeds_text})."
 
 
 def _notes(results: list[dict[str, Any]]) -> list[str]:

@@ -43,8 +43,11 @@ def conv2d(
     if rows.all_live and columns.all_live and max(out_size) > 2:
         return convolve(input, weight, bias, stride, padding)
 
-    # Sliced in channels_last order, so that the gradient arrives in the layout of the parameter.
-    taps = weight.permute(0, 2, 3, 1)[:, rows.first : rows.last, columns.first : columns.last]
+    # In channels_last order, so that the gradient arrives in the layout of the parameter. Padding
+    # by less than nothing cuts both axes at once, and its gradient fills both at once.
+    cuts = (0, 0, *columns.cuts, *rows.cuts)
+    taps = weight.permute(0, 2, 3, 1)
+    taps = F.pad(taps, cuts) if any(cuts) else taps
     if input.shape[2:] == out_size == (2, 2) and taps.shape[1:3] == (3, 3) and stride == (1, 1):
         return _convolve_2x2(input.permute(0, 2, 3, 1), taps, bias)
     margins = (columns.lead, columns.trail, rows.lead, rows.trail)
@@ -76,8 +79,7 @@ def _grid(size: Pair, step: Pair) -> Tensor:
 
 class _LiveTaps(NamedTuple):
     out_size: int
-    first: int
-    last: int
+    cuts: Pair
     all_live: bool
     lead: int
     trail: int
@@ -90,7 +92,8 @@ def _live_taps(size: int, kernel: int, stride: int, padding: int) -> _LiveTaps:
     first, last = max(0, padding - last_start), min(kernel, size + padding)
     lead = padding - first
     trail = last_start + last - first - size - lead
-    return _LiveTaps(out_size, first, last, first == 0 and last == kernel, lead, trail)
+    cuts = (-first, last - kernel)
+    return _LiveTaps(out_size, cuts, cuts == (0, 0), lead, trail)
 
 
 # Winograd's minimal filtering for a zero-padded pair of pixels (a, b) and taps (g0, g1, g2): the
