@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import yaml
 from jsonargparse import ArgumentError, auto_cli
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
@@ -16,12 +17,15 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from callbacks import Dashboard, Evaluation, StopOnNonFiniteLoss
 from callbacks.dashboard import spectra_of
 from datamodules import ImageDataModule
+from experiments.allowed_imports import check_imports
+from experiments.checkpoint_io import SafeCheckpointIO
 from experiments.config_files import DEFAULTS, find_config
 from experiments.error_line import error_line
 from experiments.memory import keep_freed_memory
 from experiments.report import write_report
 from experiments.results_file import write_results
 from experiments.run_folder import run_folder
+from experiments.run_lock import run_lock
 from experiments.study import run_study
 from lightning_modules import Classifier
 
@@ -35,9 +39,12 @@ INPUT_ERRORS = (
     RuntimeError,
     TypeError,
     ValueError,
+    yaml.YAMLError,
 )
 
-_FIT_OPTION = re.compile(r"--(model|data|trainer|evaluation|optimizer|lr_scheduler)\b")
+_FIT_OPTION = re.compile(
+    r"--(model|data|trainer|evaluation|optimizer|lr_scheduler|allow_imports)\b"
+)
 _STRICT: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False}
 
 
@@ -79,7 +86,13 @@ class RegularizerCLI(LightningCLI):
         self.save_config_kwargs = {"overwrite": True}
         if self.subcommand != "fit":
             self.save_config_callback = None  # the folder keeps the config that trained it
+        kwargs["plugins"] = [*(trainer.plugins or []), SafeCheckpointIO()]
         return super().instantiate_trainer(default_root_dir=str(self.run_folder), **kwargs)
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Runs the command while no other process may use the run's folder."""
+        with run_lock(self.run_folder):
+            super()._run_subcommand(subcommand)
 
     def _run_callbacks(self) -> list[Any]:
         checkpoint = ModelCheckpoint(
@@ -139,7 +152,7 @@ def main(args: list[str] | None = None) -> int:
                 command: _STRICT | {"default_config_files": [str(DEFAULTS)]}
                 for command in RegularizerCLI.subcommands()
             },
-            args=_prepare(args),
+            args=_check_imports(_prepare(args)),
         )
     except INPUT_ERRORS as error:
         print(f"error: {error_line(str(error))}", file=sys.stderr)
@@ -148,6 +161,19 @@ def main(args: list[str] | None = None) -> int:
         print("stopped", file=sys.stderr)
         return 130
     return 0
+
+
+def _check_imports(args: list[str]) -> list[str]:
+    """Refuses classes of packages that no ``--allow_imports NAME`` names, and takes these out."""
+    kept: list[str] = []
+    allowed: list[str] = []
+    for previous, arg in zip(["", *args], args, strict=False):
+        if previous == "--allow_imports" or arg.startswith("--allow_imports="):
+            allowed.append(arg.removeprefix("--allow_imports="))
+        elif arg != "--allow_imports":
+            kept.append(arg)
+    check_imports(kept, allowed)
+    return kept
 
 
 def _study_arguments(args: list[str]) -> list[str]:

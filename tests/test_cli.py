@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from pytorch_lightning import Callback
 from cli import main
 from datamodules import ImageDataModule
 from experiments.config_files import DEFAULTS, FOLDER
+from experiments.run_lock import run_lock
 
 OVERLAYS = {"demo", "smoke"}
 OTHERS = {DEFAULTS.stem, "study"}
@@ -25,6 +27,7 @@ def run(tmp_path):
                 *("--config", config, "--config", "smoke.yaml"),
                 *("--trainer.default_root_dir", str(tmp_path / "runs")),
                 *("--trainer.enable_progress_bar", "false"),
+                *("--allow_imports", __name__.partition(".")[0]),
                 *args,
             ]
         )
@@ -261,3 +264,24 @@ def test_a_third_partys_data_set_plugs_in(run):
     globals()["Blank"] = Blank
     Blank.__qualname__ = "Blank"
     assert run("fit", "--data", f"{__name__}.Blank", "--data.batch_size", "20") == 0
+
+
+def test_a_class_of_another_package_needs_leave(tmp_path, capfd):
+    smoke = ["fit", "--config", "no_reg.yaml", "--config", "smoke.yaml"]
+    assert main([*smoke, "--trainer.callbacks", "subprocess.Popen"]) == 2
+    assert "give --allow_imports subprocess" in capfd.readouterr().err
+
+
+def test_a_truncated_checkpoint_is_passed_over_when_a_run_continues(run, tmp_path):
+    assert run("fit", "--trainer.max_epochs", "3") == 0
+    folder = tmp_path / "runs/no_reg/seed_0"
+    whole = load(folder)["state_dict"]
+    os.truncate(folder / "checkpoints/last.ckpt", 1000)
+    with pytest.warns(UserWarning, match=r"previous.ckpt is used instead"):
+        assert run("fit", "--trainer.max_epochs", "3", "--ckpt_path", "last") == 0
+    torch.testing.assert_close(load(folder)["state_dict"], whole, rtol=0, atol=0)
+
+
+def test_a_folder_in_use_gets_one_line(tmp_path, error):
+    with run_lock(tmp_path / "runs/no_reg/seed_0"):
+        assert "is in use by process" in error()

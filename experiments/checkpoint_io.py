@@ -1,0 +1,82 @@
+"""Checkpoints that a kill, a full disk or a stranger's file cannot spoil."""
+
+import os
+import pickle
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+
+PREVIOUS = "previous.ckpt"
+
+
+class SafeCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint whole or not at all, keeps the one before, and loads tensors only.
+
+    A file that cannot be read gives way to ``previous.ckpt`` beside it, with a warning. Loading
+    never runs code that a file holds.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
+    ) -> None:
+        """Writes to a temporary file, keeps the present checkpoint as the previous, then renames.
+
+        Raises:
+            OSError: If the file cannot be written; what was there stays.
+        """
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(".tmp")
+        try:
+            with temporary.open("wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        if path.exists():
+            previous = path.with_name(PREVIOUS)
+            previous.unlink(missing_ok=True)
+            os.link(path, previous)
+        temporary.replace(path)
+
+    def load_checkpoint(
+        self,
+        path: str | Path,
+        map_location: Any | None = "cpu",
+        weights_only: bool | None = None,
+    ) -> dict[str, Any]:
+        """Loads a checkpoint, or the previous one where the file is damaged.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If neither can be read.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise FileNotFoundError(f"no checkpoint {path}; give the path of a run's last.ckpt")
+        previous = path.with_name(PREVIOUS)
+        try:
+            return _load(path, map_location)
+        except ValueError as error:
+            if path == previous or not previous.is_file():
+                raise
+            warnings.warn(f"{error}; {previous} is used instead", stacklevel=2)
+            return _load(previous, map_location)
+
+
+def _load(path: Path, map_location: Any) -> dict[str, Any]:
+    try:
+        checkpoint = torch.load(path, map_location=map_location, weights_only=True)
+    except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        raise ValueError(
+            f"{path} is truncated, or holds more than tensors and plain values; give a checkpoint "
+            "that this project wrote"
+        ) from error
+    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
+        raise ValueError(f"{path} holds no state_dict; give a checkpoint that this project wrote")
+    return checkpoint

@@ -1,0 +1,44 @@
+"""One process at a time in a run's folder."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pytorch_lightning.utilities import rank_zero_only
+
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None  # type: ignore[assignment]
+
+
+@contextmanager
+def run_lock(folder: Path) -> Iterator[None]:
+    """Holds the folder of a run; the system lets go when the process ends, however it ends.
+
+    Only the first process of a run that has several takes it.
+
+    Args:
+        folder: Folder of the run, made where it is missing.
+
+    Raises:
+        ValueError: If another process holds it.
+    """
+    if fcntl is None or rank_zero_only.rank != 0:  # type: ignore[attr-defined]
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            raise ValueError(
+                f"{folder} is in use by process {file.read().strip()}; wait for it, or give "
+                "another --variant or --seed_everything"
+            ) from error
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield

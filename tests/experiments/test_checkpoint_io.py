@@ -1,0 +1,82 @@
+import os
+
+import pytest
+import torch
+
+from experiments.checkpoint_io import SafeCheckpointIO
+
+
+def checkpoint(value):
+    return {"state_dict": {"weight": torch.full((100,), float(value))}}
+
+
+@pytest.fixture
+def io():
+    return SafeCheckpointIO()
+
+
+def value_of(loaded):
+    return loaded["state_dict"]["weight"][0].item()
+
+
+def test_loads_what_it_saved_and_keeps_the_one_before(io, tmp_path):
+    path = tmp_path / "checkpoints" / "last.ckpt"
+    for value in (1, 2, 3):
+        io.save_checkpoint(checkpoint(value), path)
+    assert value_of(io.load_checkpoint(path)) == 3
+    assert value_of(io.load_checkpoint(path.with_name("previous.ckpt"))) == 2
+    assert {file.name for file in path.parent.iterdir()} == {"last.ckpt", "previous.ckpt"}
+
+
+@pytest.mark.parametrize("share", [0, 0.3, 0.999])
+def test_a_truncated_checkpoint_gives_way_to_the_previous_one(share, io, tmp_path):
+    path = tmp_path / "last.ckpt"
+    io.save_checkpoint(checkpoint(1), path)
+    io.save_checkpoint(checkpoint(2), path)
+    os.truncate(path, int(share * path.stat().st_size))
+    with pytest.warns(UserWarning, match="last.ckpt is truncated, .*; .*previous.ckpt is used"):
+        assert value_of(io.load_checkpoint(path)) == 1
+
+
+def test_without_a_previous_one_the_error_is_one_line(io, tmp_path):
+    path = tmp_path / "last.ckpt"
+    path.write_bytes(b"<html>")
+    with pytest.raises(ValueError, match=r"^\S+last.ckpt is truncated, or holds more than tensors"):
+        io.load_checkpoint(path)
+
+
+class RunsCode:
+    def __reduce__(self):
+        return os.mkdir, ("ran",)
+
+
+def test_code_in_a_checkpoint_does_not_run(io, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"state_dict": RunsCode()}, "last.ckpt")
+    with pytest.raises(ValueError, match="holds more than tensors and plain values"):
+        io.load_checkpoint("last.ckpt", weights_only=False)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_write_that_fails_keeps_what_was_there(io, tmp_path):
+    path = tmp_path / "last.ckpt"
+    io.save_checkpoint(checkpoint(1), path)
+    with pytest.raises((AttributeError, TypeError, RuntimeError)):
+        io.save_checkpoint({"state_dict": {}, "bad": lambda: None}, path)
+    assert value_of(io.load_checkpoint(path)) == 1
+    assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+def test_a_full_disk_keeps_what_was_there(io, tmp_path):
+    path = tmp_path / "last.ckpt"
+    io.save_checkpoint(checkpoint(1), path)
+    os.symlink("/dev/full", tmp_path / "last.tmp")
+    with pytest.raises((OSError, RuntimeError)):
+        io.save_checkpoint(checkpoint(2), path)
+    assert value_of(io.load_checkpoint(path)) == 1
+
+
+def test_a_missing_file_is_named(io, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no checkpoint .*nowhere.ckpt"):
+        io.load_checkpoint(tmp_path / "nowhere.ckpt")
