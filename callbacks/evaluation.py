@@ -164,6 +164,7 @@ class Evaluation(Callback):
             "resolution": self.resolution,
             "mode": self.mode,
             "image_indices": [planes[number].image_index for number in done],
+            "missing_planes": len(planes) - len(done),
             "zoom_levels": {},
         }
         for zoom in self.zoom_levels:

@@ -60,8 +60,9 @@ class Run:
         ]
 
     def is_finished(self) -> bool:
-        """Tells whether the run has left its results."""
-        return read_results(self.folder / NAME) is not None
+        """Tells whether the run has left its results, of all planes."""
+        results = read_results(self.folder / NAME)
+        return results is not None and not results["evaluation"].get("missing_planes", 0)
 
     def start(self) -> subprocess.Popen[bytes]:
         """Starts the command; it ends when this process does, however that ends."""

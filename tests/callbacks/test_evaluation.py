@@ -158,6 +158,7 @@ def test_ctrl_c_keeps_the_planes_that_are_done(make_trainer, tiny_data):
     with pytest.warns(UserWarning, match="interrupted: the results hold 1 of 3 planes"):
         part, _, _ = evaluate(make_trainer, tiny_data, Hurried(3), **options)
     assert part.results["image_indices"] == whole.results["image_indices"][:1]
+    assert (part.results["missing_planes"], whole.results["missing_planes"]) == (2, 0)
     kept, all_values = (e.results["zoom_levels"]["zoom_0.1"]["tv_isotropic"] for e in (part, whole))
     assert kept == all_values[:1]
 

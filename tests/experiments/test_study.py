@@ -11,6 +11,7 @@ import torch
 from cli import main
 from experiments import accuracy_table, collect_results, tv_table
 from experiments.run import PROJECT, Run
+from tests.experiments.conftest import made_up
 
 TINY = (
     *("--overlay", "smoke.yaml", "--data.train_size", "60", "--data.test_size", "40"),
@@ -152,6 +153,16 @@ def test_a_ray_address_that_does_not_answer_gets_one_line(tmp_path):
 def test_a_folder_of_another_length_is_refused(study, capsys):
     assert main([*command(study), "--epochs", "9"]) == 2
     assert "holds a run of 2 epochs, the study asks for 9" in capsys.readouterr().err
+
+
+def test_a_run_whose_planes_were_cut_off_is_not_finished(tmp_path):
+    run = Run("svb", 0, tmp_path)
+    run.folder.mkdir(parents=True)
+    for missing, is_finished in ((3, False), (0, True)):
+        results = made_up("svb", 0)
+        results["evaluation"]["missing_planes"] = missing
+        (run.folder / "results.json").write_text(json.dumps(results))
+        assert run.is_finished() == is_finished
 
 
 def test_a_run_continues_from_its_checkpoint(tmp_path):

@@ -1,0 +1,97 @@
+"""Kills a training at seeded random moments and continues it until it ends.
+
+Run ``python -m tests.kill_and_resume --times 50``: every time the weights, the optimizer, the
+schedule and the results must be those of the training that nobody killed, bit for bit.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+OPTIONS = (
+    *("--config", "svb.yaml", "--config", "smoke.yaml", "--model.every_n_steps", "3"),
+    *("--data.train_size", "100", "--data.test_size", "40", "--data.batch_size", "20"),
+    *("--trainer.max_epochs", "4", "--trainer.enable_progress_bar", "false"),
+    *("--trainer.enable_model_summary", "false", "--data.augment", "true"),
+)
+
+
+def fit(root: str) -> None:
+    """Trains in this process, from the last checkpoint if there is one, silently."""
+    from cli import main
+
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+        os.dup2(nowhere.fileno(), 2)
+    folder = Path(root) / "svb" / "seed_0"
+    resume = ("--ckpt_path", "last") if (folder / "checkpoints" / "last.ckpt").exists() else ()
+    sys.exit(main(["fit", *OPTIONS, "--trainer.default_root_dir", root, *resume]))
+
+
+def outcome(root: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Returns the last checkpoint and the results."""
+    folder = root / "svb" / "seed_0"
+    checkpoint = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    results = json.loads((folder / "results.json").read_text())
+    compared = ("state_dict", "optimizer_states", "lr_schedulers", "global_step", "epoch")
+    kept = {key: checkpoint[key] for key in compared}
+    kept["bounded at"] = {
+        name: state for name, state in checkpoint["callbacks"].items() if "Bounding" in name
+    }
+    measured = ("test_accuracy", "test_loss", "evaluation", "learning_curve")
+    return kept, {key: results[key] for key in measured}
+
+
+def train(context: Any, root: Path, kill: tuple[float, int] | None = None) -> float:
+    """Trains in a child, killed after some seconds with some signal; returns its seconds."""
+    child = context.Process(target=fit, args=(str(root),))
+    started = time.monotonic()
+    child.start()
+    if kill is not None:
+        child.join(kill[0])
+        if child.is_alive():
+            os.kill(child.pid, kill[1])
+    child.join()
+    return time.monotonic() - started
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--times", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["cli"])
+    rng = random.Random(options.seed)
+    with tempfile.TemporaryDirectory() as folder:
+        whole = Path(folder) / "whole"
+        train(context, Path(folder) / "warm-up")
+        seconds = train(context, whole)
+        expected, expected_results = outcome(whole)
+        for number in range(options.times):
+            root = Path(folder) / f"killed_{number}"
+            kills = []
+            for _ in range(rng.randint(1, 3)):
+                kills.append((rng.uniform(0.1, seconds), rng.choice(SIGNALS)))
+                train(context, root, kills[-1])
+            train(context, root)
+            found, results = outcome(root)
+            torch.testing.assert_close(found, expected, rtol=0, atol=0)
+            assert results == expected_results
+            told = ", ".join(f"{signal.Signals(s).name} after {t:.2f} s" for t, s in kills)
+            print(f"{number}: the same after {told}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
