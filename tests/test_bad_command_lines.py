@@ -1,0 +1,71 @@
+"""At least 500 command lines that no one should send: one line, exit code 2, no traceback."""
+
+import contextlib
+import io
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cli import main
+
+NUMBERS = (
+    *("model.lambda_jacobian", "model.num_projections", "model.every_n_steps", "model.num_classes"),
+    *("data.batch_size", "data.val_size", "data.train_size", "data.test_size", "data.augment"),
+    *("trainer.max_epochs", "trainer.max_steps", "trainer.precision", "seed_everything"),
+    *("evaluation.num_planes", "evaluation.zoom_levels", "evaluation.mode", "evaluation.seed"),
+)
+WORD = st.text(st.characters(categories=("Ll", "Lu", "Lo")), min_size=2, max_size=20)
+WRONG = st.one_of(
+    WORD.map(lambda word: f"{word}q"),
+    WORD.map(lambda word: f"{{{word}q: 1}}"),
+    st.integers(1, 60).map(lambda depth: "[" * depth + "1" + "]" * depth + "x"),
+    st.sampled_from(["\N{SNOWMAN}", "nanx", "1e9e9", "[1, two, null]", "{}x", "{a: [b: c", "- -"]),
+)
+MISSPELT = st.builds(
+    lambda key, cut, letters: key[:-cut] + letters,
+    st.sampled_from([key for key in NUMBERS if "." in key]),
+    st.integers(1, 3),
+    st.text("qxz", min_size=1, max_size=6),
+)
+# A number where it does not belong: each of these is a value that no run could use.
+OUT_OF_RANGE = st.one_of(
+    st.tuples(
+        st.sampled_from(
+            [
+                *("model.num_projections", "model.every_n_steps", "data.batch_size"),
+                *("evaluation.num_planes", "evaluation.resolution", "data.train_size"),
+            ]
+        ),
+        st.integers(-(10**30), -2),
+    ),
+    st.tuples(st.just("model.lambda_jacobian"), st.sampled_from(["-1e300", "-inf", "nan", -0.5])),
+    st.tuples(st.just("model.backbone.dropout"), st.sampled_from(["nan", "inf", 1.5, -1e-9])),
+    st.tuples(st.just("evaluation.zoom_levels"), st.sampled_from(["[0]", "[nan]", "[inf]", "[]"])),
+    st.tuples(st.just("data.val_size"), st.integers(10**6, 10**40)),
+)
+BAD = st.one_of(
+    st.tuples(st.sampled_from(NUMBERS), WRONG),
+    st.tuples(MISSPELT, st.just("1")),
+    OUT_OF_RANGE,
+)
+
+
+@settings(
+    max_examples=500,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
+@given(BAD)
+def test_a_bad_command_line_gets_one_line_that_names_the_key(bad):
+    key, value = bad
+    command = ["fit", "--config", "jacobi.yaml", "--config", "smoke.yaml"]
+    command += ["--trainer.fast_dev_run", "true", "--trainer.logger", "false", f"--{key}={value}"]
+    errors = io.StringIO()
+    with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(io.StringIO()):
+        code = main(command)
+    lines = [line for line in errors.getvalue().splitlines() if line.startswith("error: ")]
+    assert code == 2
+    assert len(lines) == 1
+    assert key.rpartition(".")[2] in lines[0]
+    assert "Traceback" not in errors.getvalue()
