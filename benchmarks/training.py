@@ -103,11 +103,9 @@ def main() -> None:
     print("| work | ours (s) | peer (s) | ratio |\n| --- | --- | --- | --- |")
 
     def row(work: str, ours: Callable[[], Work], peer: Callable[[], Work], repeats: int) -> None:
-        seconds = race({"ours": ours, "peer": peer}, repeats)
-        ratio = seconds["peer"] / seconds["ours"]
-        print(
-            f"| {work} | {seconds['ours']:.4f} | {seconds['peer']:.4f} | {ratio:.2f} |", flush=True
-        )
+        timed = race({"ours": ours}, {"peer": peer}, repeats)
+        us, them = timed["ours"].seconds, timed["peer"].seconds
+        print(f"| {work} | {us:.4f} | {them:.4f} | {them / us:.2f} |", flush=True)
 
     row(
         "training step, peer: torchvision, NCHW",
