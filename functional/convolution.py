@@ -62,13 +62,12 @@ def _multiply_patches(
 ) -> Tensor:
     """Convolves maps [batch, height, width, channels] as one product with all their patches."""
     if out_size == (1, 1):
-        patches = input.flatten(1)
-    else:
-        width = input.shape[2]
-        starts = _grid(out_size, (stride[0] * width, stride[1]))
-        offsets = _grid((taps.shape[1], taps.shape[2]), (width, 1))
-        index = (starts[:, None] + offsets).flatten().to(input.device)
-        patches = input.flatten(1, 2).index_select(1, index).view(-1, taps[0].numel())
+        return F.linear(input.flatten(1), taps.flatten(1), bias)[:, :, None, None]
+    width = input.shape[2]
+    starts = _grid(out_size, (stride[0] * width, stride[1]))
+    offsets = _grid((taps.shape[1], taps.shape[2]), (width, 1))
+    index = (starts[:, None] + offsets).flatten().to(input.device)
+    patches = input.flatten(1, 2).index_select(1, index).view(-1, taps[0].numel())
     outputs = F.linear(patches, taps.flatten(1), bias)
     return outputs.view(-1, *out_size, len(taps)).permute(0, 3, 1, 2)
 
@@ -120,7 +119,8 @@ def _convolve_2x2(input: Tensor, taps: Tensor, bias: Tensor | None) -> Tensor:
     kernels = transform(_TAPS, taps.flatten(1, 2).transpose(0, 1))
     outputs = transform(_OUTPUTS, torch.bmm(pixels, kernels.transpose(1, 2)))
     outputs = outputs.view(2, 2, batch, out)
-    return (outputs if bias is None else outputs + bias).permute(2, 3, 0, 1)
+    outputs = (outputs if bias is None else outputs + bias).permute(2, 3, 0, 1)
+    return outputs.contiguous(memory_format=torch.channels_last)
 
 
 def _torch_convolution(

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from functional.batch_norm import batch_norm
 from functional.convolution import conv2d
+from functional.max_pooling import max_pool2d
 
 
 class LiveTapConv2d(nn.Conv2d):
@@ -80,3 +81,19 @@ class TwiceDifferentiableBatchNorm2d(nn.BatchNorm2d):
             self.momentum,
             self.eps,
         )
+
+
+class TwiceDifferentiableMaxPool2d(nn.MaxPool2d):
+    """``torch.nn.MaxPool2d`` whose second derivative can touch only what is selected.
+
+    ``twice_differentiable`` chooses it, where gradients will be differentiated again; it changes no
+    result.
+    """
+
+    twice_differentiable = False
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Pools maps [batch, channels, height, width]."""
+        if not self.twice_differentiable:
+            return super().forward(input)
+        return max_pool2d(input, self.kernel_size, self.stride, self.padding)  # type: ignore[arg-type]

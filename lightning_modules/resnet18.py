@@ -8,7 +8,17 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models.resnet import BasicBlock, ResNet
 
-from lightning_modules.layers import LiveTapConv2d, TwiceDifferentiableBatchNorm2d
+from lightning_modules.layers import (
+    LiveTapConv2d,
+    TwiceDifferentiableBatchNorm2d,
+    TwiceDifferentiableMaxPool2d,
+)
+
+_TWICE_DIFFERENTIABLE = (
+    LiveTapConv2d,
+    TwiceDifferentiableBatchNorm2d,
+    TwiceDifferentiableMaxPool2d,
+)
 
 
 class ResNet18(ResNet):
@@ -48,7 +58,9 @@ class ResNet18(ResNet):
         if stem == "cifar":
             self.conv1 = nn.Conv2d(3, 64, kernel_size=3, padding=1, bias=False)
             nn.init.kaiming_normal_(self.conv1.weight, mode="fan_out", nonlinearity="relu")
-            self.maxpool = nn.Identity()
+            self.maxpool: nn.Module = nn.Identity()
+        else:
+            self.maxpool = TwiceDifferentiableMaxPool2d(kernel_size=3, stride=2, padding=1)
         self.dropout = nn.Dropout(dropout)
         for module in list(self.modules()):
             for name, child in module.named_children():
@@ -59,7 +71,7 @@ class ResNet18(ResNet):
     def forward(self, images: Tensor) -> Tensor:
         """Maps images [batch, 3, height, width] to logits [batch, classes]."""
         for module in self.modules():
-            if isinstance(module, LiveTapConv2d | TwiceDifferentiableBatchNorm2d):
+            if isinstance(module, _TWICE_DIFFERENTIABLE):
                 module.twice_differentiable = images.requires_grad
         # Max-pool and ReLU commute; in this order ReLU sees a quarter of the pixels.
         x = self.relu(self.maxpool(self.bn1(self.conv1(images))))
