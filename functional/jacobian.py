@@ -76,7 +76,7 @@ def projected_norm_squared(logits: Tensor, inputs: Tensor, projections: Tensor) 
         (gradient,) = torch.autograd.grad(
             logits, inputs, vectors, retain_graph=True, create_graph=torch.is_grad_enabled()
         )
-        total = total + gradient.square().flatten(1).sum(1)
+        total = total + gradient.square().sum(tuple(range(1, gradient.ndim)))
     return classes / count * total
 
 

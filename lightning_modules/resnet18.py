@@ -4,6 +4,7 @@ import copy
 from typing import Literal, Self
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models.resnet import BasicBlock, ResNet
@@ -74,7 +75,8 @@ class ResNet18(ResNet):
             if isinstance(module, _TWICE_DIFFERENTIABLE):
                 module.twice_differentiable = images.requires_grad
         # Max-pool and ReLU commute; in this order ReLU sees a quarter of the pixels.
-        x = self.relu(self.maxpool(self.bn1(self.conv1(images))))
+        # Not in place, which torch.func's transforms could not follow.
+        x = F.relu(self.maxpool(self.bn1(self.conv1(images))))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return self.fc(self.dropout(self.avgpool(x).flatten(1)))
 
