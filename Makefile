@@ -7,6 +7,7 @@ demo: .venv/installed
 
 report: .venv/installed
 	$(BIN)/python cli.py report results --out report --readme README.md
+	cp report/class_maps_on_the_same_plane.png results/class_maps.png
 
 test: .venv/installed browser
 	$(BIN)/ruff check .
