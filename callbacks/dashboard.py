@@ -31,8 +31,8 @@ class Dashboard(Callback):
     """Logs once an epoch the Jacobian norm and the spectrum of every layer; lays out the charts.
 
     ``jacobian/norm`` is the mean of ||J||_F, exact and in eval mode, over a fixed batch of test
-    images (training images where there are no others). ``svb/sigma_min`` and ``svb/sigma_max`` are
-    the extremes over all layers; each layer has its own beside a histogram.
+    images. ``svb/sigma_min`` and ``svb/sigma_max`` are the extremes over all layers; each layer has
+    its own beside a histogram.
 
     Args:
         num_images: Images of the fixed batch.
