@@ -1,7 +1,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test report
+.PHONY: bench demo report test
+bench: .venv/installed
+	$(BIN)/python -m benchmarks
+
 demo: .venv/installed
 	$(BIN)/python cli.py fit --config jacobi.yaml --config demo.yaml
 

@@ -15,7 +15,6 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from callbacks import Dashboard, Evaluation, StopOnNonFiniteLoss
-from callbacks.dashboard import spectra_of
 from datamodules import ImageDataModule
 from experiments.allowed_imports import check_imports
 from experiments.checkpoint_io import SafeCheckpointIO
@@ -27,6 +26,7 @@ from experiments.results_file import write_results
 from experiments.run_folder import run_folder
 from experiments.run_lock import run_lock
 from experiments.study import run_study
+from functional.singular_values import spectra_of
 from lightning_modules import Classifier
 
 # What a wrong input raises, in this project or in a library it reaches.

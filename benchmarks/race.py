@@ -1,10 +1,14 @@
 """Times works in turn, each in a process of its own."""
 
+import logging
 import multiprocessing
+import os
 import statistics
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -33,8 +37,9 @@ class Runner:
     def __init__(self, factory: Callable[[], Work], is_ours: bool) -> None:
         context = multiprocessing.get_context("spawn")
         self._connection, other = context.Pipe()
-        self._process = context.Process(target=_serve, args=(factory, is_ours, other), daemon=True)
+        self._process = context.Process(target=_serve, args=(factory, is_ours, other))
         self._process.start()
+        other.close()  # so that the end of the process is the end of the pipe
 
     def run(self) -> Timed:
         """Makes the work once."""
@@ -51,6 +56,7 @@ class Runner:
 
 
 def _serve(factory: Callable[[], Work], is_ours: bool, connection: Connection) -> None:
+    be_quiet()
     if is_ours:
         keep_freed_memory()
     torch.manual_seed(0)
@@ -62,7 +68,17 @@ def _serve(factory: Callable[[], Work], is_ours: bool, connection: Connection) -
             return
         start = time.perf_counter()
         value = work()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
         connection.send((time.perf_counter() - start, value))
+
+
+def be_quiet() -> None:
+    """Keeps what a training prints, and what it warns of, out of the table."""
+    logging.disable(logging.WARNING)
+    warnings.simplefilter("ignore")
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
 
 
 def race(
@@ -85,12 +101,14 @@ def race(
     runners = {name: Runner(factory, is_ours=False) for name, factory in peers.items()}
     runners |= {name: Runner(factory, is_ours=True) for name, factory in ours.items()}
     turns: dict[str, list[Timed]] = {name: [] for name in runners}
-    for _ in range(warm_ups + repeats):
-        for name, runner in runners.items():
-            turns[name].append(runner.run())
-            time.sleep(_REST)
-    for runner in runners.values():
-        runner.stop()
+    try:
+        for _ in range(warm_ups + repeats):
+            for name, runner in runners.items():
+                turns[name].append(runner.run())
+                time.sleep(_REST)
+    finally:
+        for runner in runners.values():
+            runner.stop()
     return {
         name: Timed(statistics.median(turn.seconds for turn in timed[warm_ups:]), timed[-1].value)
         for name, timed in turns.items()

@@ -1,10 +1,6 @@
-"""Training steps and singular value bounding: ours beside what a user would write instead.
+"""Training steps of batch 100: ours beside what a user would write instead."""
 
-Run ``python -m benchmarks.training``.
-"""
-
-import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import torch
@@ -12,22 +8,33 @@ import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 
+from benchmarks.limit import best_rate, live_multiply_adds
 from benchmarks.race import Work, race
+from benchmarks.table import Row
 from functional.jacobian import jacobian_norm_squared
-from functional.singular_values import bound_singular_values_
 from lightning_modules import ResNet18
 
-EPS = 0.05
 LAMBDA = 0.01
+BATCH_SIZE = 100
+EVERY = 4
+
+# In forward passes: the backward pass costs two, the penalty's gradient with respect to the images
+# one, and differentiating it another two.
+STEP, JACOBIAN_STEP = 3, 6
 
 
 def stock_network() -> nn.Module:
+    """The network of torchvision with the dropout of the protocol."""
     network = torchvision.models.resnet18(num_classes=100)
     network.fc = nn.Sequential(nn.Dropout(0.5), network.fc)
     return network
 
 
-def jacobian_reg_penalty(logits: Tensor, images: Tensor) -> Tensor:
+def stock_channels_last_network() -> nn.Module:
+    return stock_network().to(memory_format=torch.channels_last)
+
+
+def jacobian_reg_penalty(network: nn.Module, images: Tensor, logits: Tensor) -> Tensor:
     """The penalty as facebookresearch/jacobian_regularizer computes it, with one projection."""
     batch, classes = logits.shape
     vectors = F.normalize(torch.randn(batch, classes, device=logits.device))
@@ -37,96 +44,88 @@ def jacobian_reg_penalty(logits: Tensor, images: Tensor) -> Tensor:
     return classes * torch.norm(flat_gradient) ** 2 / batch / 2
 
 
-def our_penalty(logits: Tensor, images: Tensor) -> Tensor:
+def two_forward_penalty(network: nn.Module, images: Tensor, logits: Tensor) -> Tensor:
+    """The same on logits of its own, as a penalty that is handed the model computes it."""
+    return jacobian_reg_penalty(network, images, network(images))
+
+
+def our_penalty(network: nn.Module, images: Tensor, logits: Tensor) -> Tensor:
     return jacobian_norm_squared(logits, images).mean() / 2
 
 
 def training_step(
     make_network: Callable[[], nn.Module],
-    penalty: Callable[[Tensor, Tensor], Tensor] | None = None,
+    penalty: Callable[[nn.Module, Tensor, Tensor], Tensor] | None = None,
+    *,
+    steps: int = 1,
+    batch_size: int = BATCH_SIZE,
+    device: str = "cpu",
 ) -> Work:
-    network = make_network()
-    images = torch.randn(100, 3, 32, 32)
-    if isinstance(network, ResNet18):
+    """Builds some steps, the first of them with the penalty."""
+    network = make_network().to(device)
+    images = torch.randn(batch_size, 3, 32, 32, device=device)
+    if make_network is not stock_network:
         images = images.contiguous(memory_format=torch.channels_last)
-    labels = torch.randint(100, (100,))
+    labels = torch.randint(100, (batch_size,), device=device)
     optimizer = torch.optim.SGD(network.parameters(), lr=1e-4, momentum=0.9)
 
-    def step() -> None:
-        inputs = images.detach().requires_grad_(penalty is not None)
+    def step(penalised: bool) -> None:
+        inputs = images.detach().requires_grad_(penalised)
         logits = network(inputs)
         loss = F.cross_entropy(logits, labels)
-        if penalty is not None:
-            loss = loss + LAMBDA * penalty(logits, inputs)
+        if penalised and penalty is not None:
+            loss = loss + LAMBDA * penalty(network, inputs, logits)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
 
-    return step
-
-
-def clamp_by_svd_(weight: Tensor, eps: float) -> None:
-    u, sigma, v = torch.svd(weight.flatten(1))
-    weight.copy_(((u * sigma.clamp(1 / (1 + eps), 1 + eps)) @ v.T).view_as(weight))
-
-
-def bounding(bound_: Callable[[Tensor, float], object]) -> Work:
-    """Bounds the same weights again and again."""
-    initial = initial_weights()
-    weights = [torch.empty_like(weight) for weight in initial]
-
     def work() -> None:
-        for weight, source in zip(weights, initial, strict=True):
-            bound_(weight.copy_(source), EPS)
+        for number in range(steps):
+            step(penalised=penalty is not None and number == 0)
 
     return work
 
 
-def initial_weights() -> list[Tensor]:
-    torch.manual_seed(0)
-    return [p.detach() for p in ResNet18().parameters() if p.ndim >= 2]
+def rows(device: str, quick: bool) -> Iterator[Row]:
+    """Times plain and Jacobian steps."""
+    on = "" if device == "cpu" else f", {device}"
+    forward = live_multiply_adds(ResNet18().eval(), torch.zeros(1, 3, 32, 32)) * BATCH_SIZE
+    rate = best_rate(device, repeats=5 if quick else 15)
+    step = partial(training_step, device=device)
+    repeats = 9 if quick else 31
 
-
-def largest_difference() -> float:
-    """Bounds all layers in both ways and compares."""
-    ours, theirs = initial_weights(), initial_weights()
-    for our, their in zip(ours, theirs, strict=True):
-        bound_singular_values_(our, EPS)
-        clamp_by_svd_(their, EPS)
-    return max(
-        float((our - their).norm() / their.norm()) for our, their in zip(ours, theirs, strict=True)
+    timed = race(
+        {"ours": partial(step, ResNet18)},
+        {"NCHW": partial(step, stock_network), "NHWC": partial(step, stock_channels_last_network)},
+        repeats,
     )
+    seconds, limit = timed["ours"].seconds, STEP * forward / rate
+    remark = f"limit: {forward / BATCH_SIZE / 1e6:.1f}M live multiply-adds, {rate / 1e9:.0f}G/s"
+    plain = f"training step{on}"
+    yield Row(plain, seconds, "torchvision", timed["NCHW"].seconds, limit, remark=remark)
+    yield Row(plain, seconds, "torchvision, channels_last", timed["NHWC"].seconds, limit)
 
-
-def main() -> None:
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {platform.processor()}")
-    print("| work | ours (s) | peer (s) | ratio |\n| --- | --- | --- | --- |")
-
-    def row(work: str, ours: Callable[[], Work], peer: Callable[[], Work], repeats: int) -> None:
-        timed = race({"ours": ours}, {"peer": peer}, repeats)
-        us, them = timed["ours"].seconds, timed["peer"].seconds
-        print(f"| {work} | {us:.4f} | {them:.4f} | {them / us:.2f} |", flush=True)
-
-    row(
-        "training step, peer: torchvision, NCHW",
-        partial(training_step, ResNet18),
-        partial(training_step, stock_network),
-        31,
+    timed = race(
+        {
+            "ours": partial(step, ResNet18, our_penalty),
+            "every 4th": partial(step, ResNet18, our_penalty, steps=EVERY),
+        },
+        {
+            "JacobianReg": partial(step, stock_network, jacobian_reg_penalty),
+            "two forward": partial(step, stock_network, two_forward_penalty),
+        },
+        repeats // 2,
     )
-    row(
-        "Jacobian step, peer: torchvision, NCHW, JacobianReg",
-        partial(training_step, ResNet18, our_penalty),
-        partial(training_step, stock_network, jacobian_reg_penalty),
-        15,
+    seconds, limit = timed["ours"].seconds, JACOBIAN_STEP * forward / rate
+    peer = timed["JacobianReg"].seconds
+    jacobian = f"Jacobian step{on}"
+    yield Row(jacobian, seconds, "torchvision, JacobianReg", peer, limit)
+    two_forward = timed["two forward"].seconds
+    yield Row(jacobian, seconds, "torchvision, two forward passes", two_forward, limit)
+    yield Row(
+        f"Jacobian step, penalty every {EVERY}th step{on}",
+        timed["every 4th"].seconds / EVERY,
+        "torchvision, JacobianReg in every step",
+        peer,
+        (JACOBIAN_STEP + (EVERY - 1) * STEP) / EVERY * forward / rate,
     )
-    row(
-        "singular value bounding of all layers, peer: torch.svd",
-        partial(bounding, bound_singular_values_),
-        partial(bounding, clamp_by_svd_),
-        5,
-    )
-    print(f"\nlargest relative difference of a bounded weight: {largest_difference():.1e}")
-
-
-if __name__ == "__main__":
-    main()

@@ -5,13 +5,12 @@ from typing import Any
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
-from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 
 from datamodules.image_data_module import ImageDataModule
 from functional.jacobian import jacobian_norm_squared
 from functional.seeding import derive_seed
-from functional.singular_values import singular_values
+from functional.singular_values import spectra_of
 
 LAYOUT = {
     "Overview": {
@@ -99,15 +98,6 @@ class Dashboard(Callback):
                 writer.add_histogram(f"singular_values/{layer}", sigma, trainer.global_step)
                 writer.add_scalar(f"sigma_min/{layer}", sigma[0], trainer.global_step)
                 writer.add_scalar(f"sigma_max/{layer}", sigma[-1], trainer.global_step)
-
-
-def spectra_of(module: nn.Module) -> dict[str, torch.Tensor]:
-    """Computes the singular values, ascending, of every weight of 2 or more dimensions."""
-    return {
-        name.removesuffix(".weight"): singular_values(weight.detach())
-        for name, weight in module.named_parameters()
-        if weight.ndim >= 2
-    }
 
 
 def _writers(trainer: Trainer) -> list[SummaryWriter]:

@@ -17,10 +17,10 @@ from experiments.figures import (
     spectrum_figure,
     tv_figure,
 )
+from experiments.marked_part import replace_part
 from experiments.source_experiment import DIFFERENCES, source_accuracy
 from experiments.tables import accuracy_table, difference_table, interval_text, tv_table
 
-_BEGIN, _END = "<!-- report: begin -->", "<!-- report: end -->"
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 70em; margin: 2em auto; padding: 0 1em; }
 table { border-collapse: collapse; margin: 1em 0; font-variant-numeric: tabular-nums; }
@@ -68,12 +68,6 @@ def with_summary(text: str, results: list[dict[str, Any]]) -> str:
     Raises:
         ValueError: If the markers are missing.
     """
-    before, begin, rest = text.partition(_BEGIN)
-    _, end, after = rest.partition(_END)
-    if not begin or not end:
-        raise ValueError(
-            f"the readme has no {_BEGIN} ... {_END}; add the two lines where tables go"
-        )
     df = tabulate(results)
     rows = pd.DataFrame(
         {
@@ -85,8 +79,7 @@ def with_summary(text: str, results: list[dict[str, Any]]) -> str:
             },
         }
     ).reindex(accuracy_table(df).index)
-    lines = [_what_was_run(results), "", rows.to_markdown()]
-    return before + begin + "\n" + "\n".join(lines) + "\n" + end + after
+    return replace_part(text, "report", f"{_what_was_run(results)}\n\n{rows.to_markdown()}")
 
 
 def _interval_column(table: pd.DataFrame, zoom: float) -> pd.Series:

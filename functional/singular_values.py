@@ -1,7 +1,7 @@
 """Singular value bounding (Jia, Tao, Gao, Xu, CVPR 2017)."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 # Rounding in the Gram matrix blurs what lies below this share of the largest singular value.
 _SMALLEST_SHARE = {torch.float32: 0.1, torch.float64: 1e-5}
@@ -49,6 +49,15 @@ def singular_values(weight: Tensor) -> Tensor:
     matrix = _as_matrix(weight).double()
     gram = matrix @ matrix.T if matrix.shape[0] <= matrix.shape[1] else matrix.T @ matrix
     return torch.linalg.eigvalsh(gram).clamp(min=0).sqrt()
+
+
+def spectra_of(module: nn.Module) -> dict[str, Tensor]:
+    """Computes the singular values, ascending, of every layer's weight."""
+    return {
+        name.removesuffix(".weight"): singular_values(weight.detach())
+        for name, weight in module.named_parameters()
+        if weight.ndim >= 2
+    }
 
 
 def check_eps(eps: float) -> None:

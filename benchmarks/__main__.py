@@ -1,0 +1,83 @@
+"""Prints one table of what things take here, a peer, and at the least; run ``make bench``."""
+
+import argparse
+import json
+import platform
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from benchmarks import bounding, epoch, evaluation, growth, planes, training
+from benchmarks.race import race
+from benchmarks.source import Source
+from benchmarks.table import Row, header, line, markdown
+from experiments.marked_part import replace_part
+
+RUN = "no_reg/seed_0/checkpoints/last.ckpt"
+PACKAGES = ("torch", "torchvision", "pytorch-lightning")
+
+
+def processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor())
+
+
+def head() -> dict[str, str]:
+    """Command, date, machine and versions."""
+    cuda = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    return {
+        "command": " ".join(["python -m benchmarks", *sys.argv[1:]]),
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "machine": f"{processor()}, {torch.get_num_threads()} threads{cuda}",
+        "versions": ", ".join(f"{name} {version(name)}" for name in PACKAGES),
+    }
+
+
+def all_rows(source: Source, quick: bool) -> Iterator[Row]:
+    for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
+        yield from training.rows(device, quick)
+        yield from bounding.rows(device, quick)
+    yield from epoch.rows(source, quick)
+    yield from planes.rows(source, quick)
+    yield from planes.growth_rows(source, quick)
+    yield from evaluation.rows(source, quick)
+    yield from growth.rows(quick)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--checkpoint", help="of a no_reg run; one is trained where none is given")
+    parser.add_argument("--data_dir", help="folder of CIFAR-100; built-in images without it")
+    parser.add_argument("--json", default="bench.json", help="where a copy goes")
+    parser.add_argument("--readme", help="file whose part between the bench markers is replaced")
+    parser.add_argument("--quick", action="store_true", help="fewer repeats and smaller planes")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        source = Source(options.checkpoint or f"{folder}/{RUN}", options.data_dir)
+        if options.checkpoint is None:
+            epochs = 1 if options.quick else 3
+            race({"training": partial(source.training, epochs)}, {}, repeats=1, warm_ups=0)
+        about = head()
+        print(*about.values(), "", *header(), sep="\n")
+        rows = []
+        for row in all_rows(source, options.quick):
+            rows.append(asdict(row))
+            print(line(row.cells()), flush=True)
+    document = about | {"rows": rows}
+    Path(options.json).write_text(json.dumps(document, indent=1) + "\n")
+    if options.readme is not None:
+        readme = Path(options.readme)
+        readme.write_text(replace_part(readme.read_text(), "bench", markdown(document)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""``cli.py test``: time and memory of a whole evaluation."""
+
+import resource
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+
+from benchmarks.race import Work, race
+from benchmarks.source import Source
+from benchmarks.table import Row
+from cli import main
+
+
+def evaluation(source: Source, num_planes: int, resolution: int) -> Work:
+    """Tests a checkpoint and returns the peak memory of the process in GB."""
+    arguments = [
+        *("test", *source.arguments(), "--ckpt_path", source.checkpoint),
+        *("--evaluation.num_planes", str(num_planes), "--evaluation.resolution", str(resolution)),
+        *("--trainer.logger", "false", "--trainer.enable_progress_bar", "false"),
+        *("--trainer.default_root_dir", tempfile.mkdtemp()),
+    ]
+
+    def work() -> float:
+        if main(arguments):
+            raise RuntimeError(f"cli.py {' '.join(arguments)} failed")
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+    return work
+
+
+def rows(source: Source, quick: bool) -> Iterator[Row]:
+    """Evaluates at growing resolutions, at the first with all planes."""
+    for num_planes, resolution in (
+        ((2, 50), (1, 100)) if quick else ((25, 250), (1, 500), (1, 1000))
+    ):
+        factory = partial(evaluation, source, num_planes, resolution)
+        seconds, memory = race({"": factory}, {}, repeats=1, warm_ups=0)[""]
+        planes = "plane" if num_planes == 1 else "planes"
+        work = f"cli.py test, {num_planes} {planes} x 3 zoom levels of {resolution}x{resolution}"
+        yield Row(work, seconds / 60, unit="min", remark=f"peak memory {memory:.2f} GB")

@@ -1,0 +1,78 @@
+"""What a step cannot take less than: its arithmetic, at the best rate of this machine."""
+
+from collections.abc import Mapping
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from benchmarks.race import Work, race
+
+
+def live_multiply_adds(network: nn.Module, image: Tensor) -> int:
+    """Counts the multiply-adds of a forward pass whose both factors are data, not padding.
+
+    Args:
+        network: Network of convolutions and linear layers.
+        image: One input [1, channels, height, width].
+    """
+    total = 0
+
+    def count(layer: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+        nonlocal total
+        if isinstance(layer, nn.Conv2d):
+            per_map = 1
+            for axis in (0, 1):
+                kernel, stride = layer.kernel_size[axis], layer.stride[axis]
+                starts = range(output.shape[axis + 2])
+                taps = (
+                    output_index * stride + tap - int(layer.padding[axis])
+                    for output_index in starts
+                    for tap in range(kernel)
+                )
+                per_map *= sum(0 <= pixel < inputs[0].shape[axis + 2] for pixel in taps)
+            total += per_map * layer.in_channels * layer.out_channels
+        elif isinstance(layer, nn.Linear):
+            total += layer.in_features * layer.out_features
+
+    hooks = [module.register_forward_hook(count) for module in network.modules()]
+    with torch.no_grad():
+        network(image)
+    for hook in hooks:
+        hook.remove()
+    return total
+
+
+def best_rate(device: str, repeats: int) -> float:
+    """Returns the most multiply-adds in a second that a float32 product or convolution reaches."""
+    products = {f"product of {n}x{n}": (partial(_product, n, device), n**3) for n in (1024, 2048)}
+    convolutions = {
+        f"convolution of {channels} channels, {size}x{size}": (
+            partial(_convolution, channels, size, device),
+            100 * 9 * size**2 * channels**2,
+        )
+        for channels, size in ((64, 32), (128, 16), (256, 16))
+    }
+    works: Mapping[str, tuple[partial[Work], int]] = products | convolutions
+    timed = race({name: factory for name, (factory, _) in works.items()}, {}, repeats)
+    return max(adds / timed[name].seconds for name, (_, adds) in works.items())
+
+
+def _product(size: int, device: str) -> Work:
+    left, right = torch.randn(2, size, size, device=device)
+    out = torch.empty(size, size, device=device)
+    return lambda: torch.mm(left, right, out=out)
+
+
+def _convolution(channels: int, size: int, device: str) -> Work:
+    maps = torch.randn(100, channels, size, size, device=device)
+    maps = maps.contiguous(memory_format=torch.channels_last)
+    weight = torch.randn(channels, channels, 3, 3, device=device)
+    weight = weight.contiguous(memory_format=torch.channels_last)
+
+    @torch.no_grad()
+    def work() -> None:
+        F.conv2d(maps, weight, padding=1)
+
+    return work

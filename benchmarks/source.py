@@ -1,0 +1,61 @@
+"""What is measured on: a trained network and the images of its planes."""
+
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from benchmarks.race import Work
+from callbacks import Evaluation
+from cli import main
+from datamodules import CIFAR100DataModule, ImageDataModule, Shapes100DataModule
+
+_SHAPES = {"train_size": 20_000, "test_size": 10_000}
+
+
+class Source(NamedTuple):
+    """A checkpoint of ``no_reg``, and the folder of CIFAR-100, None for the built-in images."""
+
+    checkpoint: str
+    data_dir: str | None
+
+    def training(self, epochs: int) -> Work:
+        """Returns the work that makes the checkpoint."""
+        arguments = [
+            *("fit", *self.arguments(), "--trainer.max_epochs", str(epochs)),
+            *("--evaluation.num_planes", "1", "--evaluation.resolution", "2"),
+            *("--trainer.default_root_dir", str(Path(self.checkpoint).parents[3])),
+            *("--trainer.enable_progress_bar", "false"),
+        ]
+        return partial(main, arguments)
+
+    def arguments(self) -> list[str]:
+        """Returns the arguments with which ``cli.py`` trains on this data."""
+        if self.data_dir is None:
+            sizes = [f"--data.{name}={size}" for name, size in _SHAPES.items()]
+            return ["--config", "no_reg.yaml", "--data", "Shapes100DataModule", *sizes]
+        return [
+            *("--config", "no_reg.yaml", "--data.data_dir", self.data_dir),
+            *("--data.verify", "false"),
+        ]
+
+    def weights(self) -> dict[str, Tensor]:
+        """Returns the state dict of the trained backbone."""
+        state = torch.load(self.checkpoint, weights_only=True)["state_dict"]
+        prefix = "backbone."
+        return {n.removeprefix(prefix): state[n] for n in state if n.startswith(prefix)}
+
+    def plane(self) -> tuple[Tensor, Tensor]:
+        """Returns the first plane of every evaluation: its image and its directions."""
+        data = self._data()
+        data.setup("test")
+        images, _ = data.images_and_labels("test")
+        (plane,) = Evaluation(num_planes=1).planes(len(images), (3, 32, 32))
+        return data.normalize(images[plane.image_index][None])[0], plane.directions
+
+    def _data(self) -> ImageDataModule:
+        if self.data_dir is None:
+            return Shapes100DataModule(**_SHAPES)
+        return CIFAR100DataModule(self.data_dir, download=False, verify=False)
