@@ -183,6 +183,12 @@ def test_a_download_that_is_cut_off_leaves_nothing(serve, tmp_path, monkeypatch)
     assert files(tmp_path) == {}
 
 
+def test_a_disk_that_is_full_during_a_download_is_left_empty(serve, small_disk):
+    serve(http(bytes(3_000_000)))
+    assert "No space left on device" in failed_download(small_disk)
+    assert files(small_disk) == {}
+
+
 @pytest.mark.parametrize("answer", [b"", http(b"half", length=100)], ids=["at once", "later"])
 def test_a_server_that_stalls_is_given_up(answer, serve, tmp_path, monkeypatch):
     monkeypatch.setattr(cifar100, "_PATIENCE", 0.1)
