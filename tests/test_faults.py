@@ -19,7 +19,6 @@ from torch import nn
 
 from cli import main
 from datamodules import Shapes100DataModule
-from lightning_modules import NoRegClassifier
 from tests.conftest import fill
 
 THIS = __name__
@@ -170,15 +169,27 @@ def test_a_nan_in_a_batch_stops_the_run_and_keeps_the_last_good_checkpoint(error
     assert all(value.isfinite().all() for value in checkpoint["state_dict"].values())
 
 
-class NeedsMuchMemory(NoRegClassifier):
-    def penalty(self, logits, images, batch_idx):
-        return logits.sum() * torch.zeros(2**28).sum()
+class TakesMuchMemory(Callback):
+    def __init__(self, through: str):
+        self.take = {"torch": torch.ones, "numpy": np.ones, "python": bytearray}[through]
+
+    def on_train_start(self, trainer, pl_module):
+        self.take(2**30)
 
 
-def test_a_run_that_gets_no_more_memory_says_so(error, tmp_path):
-    line = error(tmp_path, "--model", f"{THIS}.NeedsMuchMemory", *TINY, memory=2**29)
-    assert "can't allocate memory" in line
-    assert "give a smaller --data.batch_size" in line
+@pytest.mark.parametrize(
+    ("through", "message"),
+    [
+        ("torch", "can't allocate memory"),
+        ("numpy", "Unable to allocate"),
+        ("python", "MemoryError"),
+    ],
+)
+def test_a_run_that_gets_no_more_memory_says_what_to_do(through, message, error, tmp_path):
+    callback = ("--trainer.callbacks", f"{THIS}.TakesMuchMemory")
+    line = error(tmp_path, *callback, "--trainer.callbacks.through", through, memory=2**29)
+    assert message in line
+    assert line.endswith("; give a smaller --data.batch_size, or more memory")
 
 
 class KillItselfOnce(Callback):
