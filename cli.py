@@ -1,5 +1,6 @@
 """The one command: fit, validate, test, predict, study and report."""
 
+import errno
 import json
 import re
 import sys
@@ -8,9 +9,9 @@ from typing import Any
 
 import yaml
 from jsonargparse import ArgumentError, auto_cli
-from pytorch_lightning import Trainer
+from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
-from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
@@ -20,12 +21,14 @@ from experiments.allowed_imports import check_imports
 from experiments.checkpoint_io import SafeCheckpointIO
 from experiments.config_files import DEFAULTS, find_config
 from experiments.error_line import error_line
+from experiments.event_writer import quiet_event_writer
 from experiments.memory import keep_freed_memory
 from experiments.report import write_report
 from experiments.results_file import write_results
 from experiments.run_folder import run_folder
 from experiments.run_lock import run_lock
 from experiments.study import run_study
+from experiments.whole_file import whole_file
 from functional.singular_values import spectra_of
 from lightning_modules import Classifier
 
@@ -34,6 +37,7 @@ INPUT_ERRORS = (
     ArgumentError,
     ArithmeticError,
     ImportError,
+    MemoryError,
     MisconfigurationException,
     OSError,
     RuntimeError,
@@ -46,6 +50,17 @@ _FIT_OPTION = re.compile(
     r"--(model|data|trainer|evaluation|optimizer|lr_scheduler|allow_imports)\b"
 )
 _STRICT: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False}
+
+
+class SaveConfig(SaveConfigCallback):
+    """Leaves the config in the run's folder, whole or not at all."""
+
+    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Writes what ``--config`` reads."""
+        folder = Path(trainer.default_root_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        with whole_file(folder / self.config_filename) as file:
+            file.write(self.parser.dump(self.config, skip_unset=False))
 
 
 class RegularizerCLI(LightningCLI):
@@ -83,7 +98,7 @@ class RegularizerCLI(LightningCLI):
                 self.run_folder, name="", version="", default_hp_metric=False
             )
         self.trainer_defaults = {"callbacks": self._run_callbacks()}
-        self.save_config_kwargs = {"overwrite": True}
+        self.save_config_kwargs = {"save_to_log_dir": False}
         if self.subcommand != "fit":
             self.save_config_callback = None  # the folder keeps the config that trained it
         kwargs["plugins"] = [*(trainer.plugins or []), SafeCheckpointIO()]
@@ -91,8 +106,16 @@ class RegularizerCLI(LightningCLI):
 
     def _run_subcommand(self, subcommand: str) -> None:
         """Runs the command while no other process may use the run's folder."""
-        with run_lock(self.run_folder):
-            super()._run_subcommand(subcommand)
+        try:
+            with run_lock(self.run_folder), quiet_event_writer():
+                super()._run_subcommand(subcommand)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise OSError(
+                f"cannot write to {self.run_folder} ({error.strerror}); make room, then continue "
+                "from the last checkpoint with --ckpt_path last"
+            ) from error
 
     def _run_callbacks(self) -> list[Any]:
         checkpoint = ModelCheckpoint(
@@ -144,6 +167,7 @@ def main(args: list[str] | None = None) -> int:
         RegularizerCLI(
             Classifier,
             ImageDataModule,
+            SaveConfig,
             subclass_mode_model=True,
             subclass_mode_data=True,
             auto_configure_optimizers=False,
@@ -155,7 +179,7 @@ def main(args: list[str] | None = None) -> int:
             args=_check_imports(_prepare(args)),
         )
     except INPUT_ERRORS as error:
-        print(f"error: {error_line(str(error))}", file=sys.stderr)
+        print(f"error: {error_line(str(error) or repr(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)

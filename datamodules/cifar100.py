@@ -1,16 +1,23 @@
 """CIFAR-100 (Krizhevsky 2009)."""
 
+import shutil
+import tarfile
+from http.client import HTTPException
 from pathlib import Path
-from urllib.error import URLError
+from tempfile import TemporaryDirectory
+from urllib.request import urlopen
 
 import numpy as np
 import torch
+from rich.progress import wrap_file
 from torch import Tensor
 from torchvision.datasets import CIFAR100
 from torchvision.datasets.utils import check_integrity
 
 from datamodules.image_data_module import ImageDataModule, Split
 from datamodules.restricted_unpickler import load_arrays
+
+_PATIENCE = 30.0  # seconds without a byte
 
 
 class CIFAR100DataModule(ImageDataModule):
@@ -69,16 +76,38 @@ class CIFAR100DataModule(ImageDataModule):
         reason = "download is false"
         if self.download:
             try:
-                CIFAR100(str(self.data_dir), download=True)
+                self._fetch(missing)
                 return
-            except (URLError, OSError, RuntimeError) as error:
-                reason = f"the download failed: {error}"
+            except (OSError, HTTPException, ValueError, tarfile.TarError) as error:
+                reason = f"the download failed: {error}, from {CIFAR100.url}"
         folder = self._path("train").parent.resolve()
         raise FileNotFoundError(
             f"CIFAR-100 not found: {folder} has no {' and no '.join(missing)}, and {reason}; point "
             "--data.data_dir at the parent of a cifar-100-python folder, or train without any "
             "download on drawn images with --config demo.yaml"
         )
+
+    def _fetch(self, missing: list[str]) -> None:
+        """Puts the official files where they are missing, each whole or not at all."""
+        folder = self._path("train").parent
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix="download_", dir=folder) as temporary:
+            archive = Path(temporary) / CIFAR100.filename
+            with (
+                urlopen(CIFAR100.url, timeout=_PATIENCE) as response,
+                wrap_file(response, response.length or 0, description="CIFAR-100") as content,
+                archive.open("wb") as file,
+            ):
+                shutil.copyfileobj(content, file)
+            if not check_integrity(archive, CIFAR100.tgz_md5):
+                raise ValueError(
+                    f"{archive.stat().st_size} bytes of {response.headers.get_content_type()} came "
+                    f"whose checksum is not the official {CIFAR100.tgz_md5}"
+                )
+            with tarfile.open(archive) as members:
+                members.extractall(temporary, filter="data")
+            for split in missing:
+                (Path(temporary) / CIFAR100.base_folder / split).replace(self._path(split))
 
     def _check_integrity(self) -> None:
         for name, md5 in CIFAR100.train_list + CIFAR100.test_list:

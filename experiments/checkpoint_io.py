@@ -35,8 +35,11 @@ class SafeCheckpointIO(TorchCheckpointIO):
                 torch.save(checkpoint, file)
                 file.flush()
                 os.fsync(file.fileno())
-        except BaseException:
+        except BaseException as error:
             temporary.unlink(missing_ok=True)
+            # torch.save covers what the file raised with a RuntimeError about its own position.
+            if isinstance(error, RuntimeError) and isinstance(error.__context__, OSError):
+                raise error.__context__ from None
             raise
         if path.exists():
             previous = path.with_name(PREVIOUS)

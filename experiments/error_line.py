@@ -21,10 +21,12 @@ _FRAME = re.compile(
 _UNKNOWN_KEY = re.compile(
     r"Option '([\w.]+)' is not accepted|unrecognized arguments: --([\w.]+)|Key '([\w.]+)' is not"
 )
+# numpy's, torch's on the CPU and on a GPU, and those of Python and C++.
+_OUT_OF_MEMORY = re.compile("Unable to allocate|can't allocate|out of memory|MemoryError|bad_alloc")
 
 
 def error_line(message: str) -> str:
-    """Condenses a message to what is wrong, and adds the nearest key to a mistyped one."""
+    """Condenses a message to what is wrong, and adds what to do where only we can know it."""
     lines = [line.strip() for line in message.splitlines()]
     kept = [line.removeprefix("- ") for line in lines if not _FRAME.match(line)]
     text = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", " ".join(kept))
@@ -32,6 +34,8 @@ def error_line(message: str) -> str:
         key = next(group for group in unknown.groups() if group).rpartition(".")[2]
         if nearest := get_close_matches(key, _known_keys(), 1):
             text += f"; did you mean {nearest[0]}?"
+    if _OUT_OF_MEMORY.search(text):
+        text += "; give a smaller --data.batch_size, or more memory"
     return text
 
 

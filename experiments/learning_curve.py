@@ -4,6 +4,8 @@ from pathlib import Path
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from callbacks.dashboard import WALL_TIME
+
 TAGS = (
     *("train/accuracy", "test_curve/accuracy", "val/accuracy"),
     *("jacobian/norm", "svb/sigma_min", "svb/sigma_max"),
@@ -29,12 +31,9 @@ def learning_curve(folder: Path) -> dict[str, list[list[float]]]:
 
 
 def wall_time(folder: Path) -> float:
-    """Sums the seconds between the first and the last event of every process of the run."""
-    total = 0.0
-    for events in _events(folder):
-        times = [e.wall_time for tag in events.Tags()["scalars"] for e in events.Scalars(tag)]
-        total += max(times, default=0) - min(times, default=0)
-    return total
+    """Sums the seconds of training and testing, over all restarts of the run."""
+    logged = [events for events in _events(folder) if WALL_TIME in events.Tags()["scalars"]]
+    return sum(events.Scalars(WALL_TIME)[-1].value for events in logged)
 
 
 def _events(folder: Path) -> list[EventAccumulator]:

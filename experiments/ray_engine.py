@@ -11,7 +11,7 @@ _PATIENCE = 10.0  # seconds
 
 def run_on_ray(
     runs: Sequence[Run], address: str | None, cpus_per_run: int, gpus_per_run: float
-) -> list[Run]:
+) -> dict[Run, int]:
     """Makes all runs; Ray starts one again, from its last checkpoint, when its worker dies.
 
     Args:
@@ -21,7 +21,7 @@ def run_on_ray(
         gpus_per_run: GPUs reserved for a run.
 
     Returns:
-        The runs that failed.
+        The exit codes of the runs that failed.
 
     Raises:
         ImportError: If Ray is not installed.
@@ -42,7 +42,7 @@ def run_on_ray(
     )
     task = ray.remote(num_cpus=cpus_per_run, num_gpus=gpus_per_run, max_retries=_RETRIES)(_make)
     pending = {task.remote(run): run for run in runs}
-    failed = []
+    failed = {}
     try:
         while pending:
             (done,), _ = ray.wait(list(pending), num_returns=1)
@@ -53,7 +53,7 @@ def run_on_ray(
                 code = 1
                 print(f"{run.variant} seed {run.seed}: {error}")
             if code:
-                failed.append(run)
+                failed[run] = code
             print(f"{run.variant} seed {run.seed}: {'failed' if code else 'finished'}")
     finally:
         ray.shutdown()

@@ -15,6 +15,7 @@ import yaml
 from torch import Tensor
 
 from experiments.learning_curve import learning_curve, wall_time
+from experiments.whole_file import whole_file
 
 NAME = "results.json"
 SCHEMA_VERSION = 1
@@ -50,6 +51,9 @@ def write_results(
 
     Returns:
         The path of the file.
+
+    Raises:
+        OSError: If the file cannot be written; what was there stays.
     """
     config = yaml.safe_load((folder / "config.yaml").read_text())
     results = {
@@ -74,12 +78,8 @@ def write_results(
         "versions": {name: version(name) for name in _PACKAGES},
     }
     path = folder / NAME
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("w") as file:
+    with whole_file(path) as file:
         json.dump(results, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
     return path
 
 

@@ -23,13 +23,22 @@ def run_lock(folder: Path) -> Iterator[None]:
         folder: Folder of the run, made where it is missing.
 
     Raises:
+        OSError: If it cannot be written to.
         ValueError: If another process holds it.
     """
     if fcntl is None or rank_zero_only.rank != 0:  # type: ignore[attr-defined]
         yield
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a+") as file:
+    lock = folder / ".lock"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.touch()
+    except OSError as error:
+        raise OSError(
+            f"{folder} cannot be written to ({error.strerror}); give another "
+            "--trainer.default_root_dir"
+        ) from error
+    with lock.open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -1,5 +1,7 @@
 """Variants x seeds in one command that can be stopped and started again."""
 
+import signal
+import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -78,8 +80,8 @@ def run_study(
         failed = run_on_ray(todo, ray_address, cpus_per_run, gpus_per_run)
     else:
         failed = _run_in_turn(todo)
-    for run in failed:
-        print(f"failed: {run.variant} seed {run.seed}, see {run.log}")
+    for run, code in failed.items():
+        print(f"failed: {run.variant} seed {run.seed}{_cause(code)}, see {run.log}")
     print(f"{len(runs) - len(failed)} of {len(runs)} runs finished; python cli.py report {root}")
     return len(failed)
 
@@ -93,22 +95,31 @@ def _check_length(run: Run, epochs: int | None) -> None:
         )
 
 
-def _run_in_turn(runs: Sequence[Run]) -> list[Run]:
-    failed = []
+def _cause(code: int) -> str:
+    """Says what the log cannot: a process that is killed writes nothing."""
+    if code >= 0:
+        return ""
+    likely = ", likely out of memory" if -code == signal.SIGKILL else ""
+    return f" was killed by signal {-code}{likely}"
+
+
+def _run_in_turn(runs: Sequence[Run]) -> dict[Run, int]:
+    """Returns the exit codes of the runs that failed."""
+    failed = {}
     states = dict.fromkeys(runs, "waiting")
     with Live(refresh_per_second=1) as live:
         for run in runs:
-            for state in _states(run):
+            process = run.start()
+            for state in _states(run, process):
                 states[run] = state
                 live.update(_table(states))
             if not run.is_finished():
-                failed.append(run)
+                failed[run] = process.returncode
     return failed
 
 
-def _states(run: Run) -> Iterator[str]:
-    """Makes the run, and tells again and again how far it is."""
-    process = run.start()
+def _states(run: Run, process: subprocess.Popen[bytes]) -> Iterator[str]:
+    """Waits for the process of a run, and tells again and again how far it is."""
     started, first_epoch = time.monotonic(), run.progress()[0]
     try:
         while process.poll() is None:

@@ -1,3 +1,6 @@
+import os
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,28 @@ def cifar100_dir() -> Path:
     if not CIFAR100.is_dir():
         pytest.skip(f"no CIFAR-100 at {CIFAR100}")
     return CIFAR100
+
+
+def fill(folder: Path, free: int = 0) -> Path:
+    """Fills the disk of a folder but for some bytes, with one file, which is returned."""
+    disk = os.statvfs(folder)
+    filler = folder / "filler"
+    filler.write_bytes(bytes(disk.f_bavail * disk.f_bsize - free))
+    return filler
+
+
+@pytest.fixture
+def small_disk(tmp_path) -> Iterator[Path]:
+    """A file system of 2 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
+    try:
+        subprocess.run(mount, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"a small disk cannot be mounted: {error}")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
 
 
 @pytest.fixture

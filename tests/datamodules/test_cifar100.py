@@ -1,11 +1,17 @@
+import hashlib
+import io
 import pickle
+import re
+import socket
+import tarfile
+from threading import Event, Thread
 
 import numpy as np
 import pytest
 import torch
 from torchvision.datasets import CIFAR100
 
-from datamodules import CIFAR100DataModule
+from datamodules import CIFAR100DataModule, cifar100
 
 
 def write(folder, split, samples=20, labels=None, protocol=2, **extra):
@@ -66,6 +72,163 @@ def test_missing_data_without_network_gives_the_reason(tmp_path, monkeypatch):
     monkeypatch.setattr(CIFAR100, "url", "http://127.0.0.1:9/cifar-100-python.tar.gz")
     with pytest.raises(FileNotFoundError, match=r"the download failed: .*refused"):
         CIFAR100DataModule(str(tmp_path)).prepare_data()
+
+
+@pytest.fixture
+def serve(monkeypatch):
+    """Makes a loopback server the official one: it sends an answer, stalls, and hangs up."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    over = Event()
+    threads = []
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}/cifar-100-python.tar.gz"
+    monkeypatch.setattr(CIFAR100, "url", url)
+
+    def answer_once(answer, stalls):
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(10_000)
+            connection.sendall(answer)
+            over.wait(stalls)
+
+    def serve(answer, stalls=0):
+        threads.append(Thread(target=answer_once, args=(answer, stalls), daemon=True))
+        threads[-1].start()
+        return url
+
+    yield serve
+    over.set()
+    for thread in threads:
+        thread.join()
+    listener.close()
+
+
+def http(body, content_type="application/x-gzip", length=None):
+    length = len(body) if length is None else length
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n"
+    return head.encode() + body
+
+
+def archive(*members):
+    """Packs (name, content), after which attributes of the member may follow."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for name, content, *attributes in members:
+            member = tarfile.TarInfo(name)
+            for attribute, value in dict(*attributes, size=len(content)).items():
+                setattr(member, attribute, value)
+            tar.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+OFFICIAL = (("cifar-100-python/train", b"train"), ("cifar-100-python/test", b"test"))
+
+
+@pytest.fixture
+def serve_as_official(serve, monkeypatch):
+    """Serves an archive of given members under its own checksum."""
+
+    def serve_as_official(*members):
+        body = archive(*members)
+        monkeypatch.setattr(CIFAR100, "tgz_md5", hashlib.md5(body).hexdigest())
+        return serve(http(body))
+
+    return serve_as_official
+
+
+def files(folder):
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if not path.is_dir()
+    }
+
+
+def failed_download(folder):
+    with pytest.raises(FileNotFoundError) as error:
+        CIFAR100DataModule(str(folder), verify=False).prepare_data()
+    message = str(error.value)
+    assert "the download failed: " in message
+    assert "--config demo.yaml" in message
+    assert len(message.splitlines()) == 1
+    return message
+
+
+def test_a_download_leaves_the_official_files_and_nothing_else(serve_as_official, tmp_path):
+    serve_as_official(*OFFICIAL)
+    CIFAR100DataModule(str(tmp_path), verify=False).prepare_data()
+    assert files(tmp_path) == dict(OFFICIAL)
+
+
+def test_a_download_replaces_no_file_that_is_there(serve_as_official, tmp_path):
+    write(tmp_path, "test")
+    before = files(tmp_path)
+    serve_as_official(*OFFICIAL)
+    CIFAR100DataModule(str(tmp_path), verify=False).prepare_data()
+    assert files(tmp_path) == dict(OFFICIAL) | before
+
+
+def test_a_web_page_is_refused_whatever_verify_says(serve, tmp_path):
+    url = serve(http(b"<html>Log in</html>", "text/html"))
+    message = failed_download(tmp_path)
+    assert "19 bytes of text/html came whose checksum is not the official eb9058c3" in message
+    assert url in message
+    assert files(tmp_path) == {}
+
+
+def test_a_download_that_is_cut_off_leaves_nothing(serve, tmp_path, monkeypatch):
+    body = archive(*OFFICIAL)
+    monkeypatch.setattr(CIFAR100, "tgz_md5", hashlib.md5(body).hexdigest())
+    serve(http(body[:-10], length=len(body)))
+    failed_download(tmp_path)
+    assert files(tmp_path) == {}
+
+
+def test_a_disk_that_is_full_during_a_download_is_left_empty(serve, small_disk):
+    serve(http(bytes(3_000_000)))
+    assert "No space left on device" in failed_download(small_disk)
+    assert files(small_disk) == {}
+
+
+@pytest.mark.parametrize("answer", [b"", http(b"half", length=100)], ids=["at once", "later"])
+def test_a_server_that_stalls_is_given_up(answer, serve, tmp_path, monkeypatch):
+    monkeypatch.setattr(cifar100, "_PATIENCE", 0.1)
+    url = serve(answer, stalls=5)
+    message = failed_download(tmp_path)
+    assert "timed out" in message
+    assert url in message
+    assert files(tmp_path) == {}
+
+
+def link(name, kind, target):
+    return name, b"", {"type": kind, "linkname": str(target)}
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        lambda outside: [("../../../evil", b"")],
+        lambda outside: [link("way", tarfile.SYMTYPE, outside), ("way/evil", b"")],
+        lambda outside: [link("way", tarfile.SYMTYPE, "../.."), ("way/../evil", b"")],
+        lambda outside: [link("way", tarfile.LNKTYPE, "../../secret")],
+        lambda outside: [link("cifar-100-python/train", tarfile.SYMTYPE, outside / "secret")],
+    ],
+    ids=["path", "absolute link", "relative link", "hard link", "link in place of a file"],
+)
+def test_an_archive_that_reaches_outside_its_folder_is_refused(
+    members, serve_as_official, tmp_path
+):
+    (tmp_path / "secret").write_bytes(b"secret")
+    serve_as_official(*OFFICIAL, *members(tmp_path))
+    message = failed_download(tmp_path / "data")
+    assert re.search("outside the destination|link to an absolute path", message)
+    assert files(tmp_path) == {"secret": b"secret"}
+
+
+def test_an_absolute_path_in_an_archive_is_not_followed(serve_as_official, tmp_path):
+    serve_as_official(*OFFICIAL, (f"{tmp_path}/evil", b""))
+    CIFAR100DataModule(str(tmp_path / "data"), verify=False).prepare_data()
+    assert files(tmp_path / "data") == dict(OFFICIAL)
+    assert not (tmp_path / "evil").exists()
 
 
 def test_a_copy_with_another_checksum_is_refused_by_default(copy, tmp_path):

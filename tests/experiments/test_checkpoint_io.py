@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from experiments.checkpoint_io import SafeCheckpointIO
+from tests.conftest import fill
 
 
 def checkpoint(value):
@@ -75,6 +76,20 @@ def test_a_full_disk_keeps_what_was_there(io, tmp_path):
     with pytest.raises((OSError, RuntimeError)):
         io.save_checkpoint(checkpoint(2), path)
     assert value_of(io.load_checkpoint(path)) == 1
+
+
+@pytest.mark.parametrize("free", [0, 4096, 40_960])
+def test_a_disk_that_fills_up_keeps_both_checkpoints(free, io, small_disk):
+    path = small_disk / "last.ckpt"
+    for value in (1, 2):
+        io.save_checkpoint(checkpoint(value), path)
+    large = checkpoint(3) | {"more": torch.zeros(20_000)}
+    fill(small_disk, free)
+    with pytest.raises(OSError, match="No space left on device"):
+        io.save_checkpoint(large, path)
+    assert value_of(io.load_checkpoint(path)) == 2
+    assert value_of(io.load_checkpoint(path.with_name("previous.ckpt"))) == 1
+    assert not path.with_name("last.tmp").exists()
 
 
 def test_a_missing_file_is_named(io, tmp_path):

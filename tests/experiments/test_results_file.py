@@ -7,6 +7,7 @@ import yaml
 from torch.utils.tensorboard import SummaryWriter
 
 from experiments.results_file import config_hash, decode_map, encode_map, write_results
+from tests.conftest import fill
 
 CONFIG = {
     "variant": "svb",
@@ -38,8 +39,9 @@ def write(folder, **overrides):
 
 def test_holds_what_a_report_needs(folder):
     with SummaryWriter(folder) as writer:
-        writer.add_scalar("test_curve/accuracy", 0.25, 10, walltime=100)
-        writer.add_scalar("test_curve/accuracy", 0.5, 20, walltime=160)
+        writer.add_scalar("test_curve/accuracy", 0.25, 10)
+        writer.add_scalar("test_curve/accuracy", 0.5, 20)
+        writer.add_scalar("wall_time_seconds", 60, 20)
     results = json.loads(write(folder).read_text())
     assert (results["variant"], results["seed"], results["epochs"]) == ("svb", 3, 7)
     assert (results["num_classes"], results["data"]) == (10, "Shapes100DataModule")
@@ -58,6 +60,16 @@ def test_a_failing_write_keeps_the_file_that_was_there(folder):
     with pytest.raises(TypeError):
         write(folder, evaluation={"seed": object()})
     assert (folder / "results.json").read_text() == before
+
+
+def test_a_full_disk_keeps_the_file_that_was_there(small_disk):
+    (small_disk / "config.yaml").write_text(yaml.safe_dump(CONFIG))
+    before = write(small_disk).read_text()
+    fill(small_disk)
+    with pytest.raises(OSError, match="No space left on device"):
+        write(small_disk, evaluation={"seed": 1})
+    assert {path.name for path in small_disk.iterdir()} == {"config.yaml", "results.json", "filler"}
+    assert (small_disk / "results.json").read_text() == before
 
 
 def test_the_hash_is_that_of_what_is_computed():

@@ -43,6 +43,13 @@ def test_a_killed_process_lets_go(holder, tmp_path):
         pass
 
 
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    message = r"file/seed_0 cannot be written to \(Not a directory\); give another --trainer"
+    with pytest.raises(OSError, match=message), run_lock(tmp_path / "file" / "seed_0"):
+        pass
+
+
 def test_the_same_process_can_take_it_again(tmp_path):
     for _ in range(2):
         with run_lock(tmp_path / "new"):

@@ -1,0 +1,29 @@
+"""Files that are written whole or not at all."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[TextIO]:
+    """Opens a file that takes the place of ``path`` once all of it is on the disk.
+
+    Args:
+        path: Path of the file, which may exist.
+
+    Raises:
+        OSError: If it cannot be written; what was there stays.
+    """
+    temporary = path.with_suffix(".tmp")
+    try:
+        with temporary.open("w") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
