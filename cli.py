@@ -27,7 +27,7 @@ from experiments.results_file import write_results
 from experiments.run_folder import run_folder
 from experiments.run_lock import run_lock
 from experiments.study import run_study
-from lightning_modules import Classifier
+from lightning_modules import Classifier, SyncBatchNorm
 
 # What a wrong input raises, in this project or in a library it reaches.
 INPUT_ERRORS = (
@@ -87,6 +87,8 @@ class RegularizerCLI(LightningCLI):
         if self.subcommand != "fit":
             self.save_config_callback = None  # the folder keeps the config that trained it
         kwargs["plugins"] = [*(trainer.plugins or []), SafeCheckpointIO()]
+        if trainer.sync_batchnorm:
+            kwargs["plugins"].append(SyncBatchNorm())
         return super().instantiate_trainer(default_root_dir=str(self.run_folder), **kwargs)
 
     def _run_subcommand(self, subcommand: str) -> None:
