@@ -30,7 +30,7 @@ from experiments.run_lock import run_lock
 from experiments.study import run_study
 from experiments.whole_file import whole_file
 from functional.singular_values import spectra_of
-from lightning_modules import Classifier
+from lightning_modules import Classifier, SyncBatchNorm
 
 # What a wrong input raises, in this project or in a library it reaches.
 INPUT_ERRORS = (
@@ -102,6 +102,8 @@ class RegularizerCLI(LightningCLI):
         if self.subcommand != "fit":
             self.save_config_callback = None  # the folder keeps the config that trained it
         kwargs["plugins"] = [*(trainer.plugins or []), SafeCheckpointIO()]
+        if trainer.sync_batchnorm:
+            kwargs["plugins"].append(SyncBatchNorm())
         return super().instantiate_trainer(default_root_dir=str(self.run_folder), **kwargs)
 
     def _run_subcommand(self, subcommand: str) -> None:

@@ -1,8 +1,9 @@
-"""Batch normalisation in training mode with a closed form for the second derivative."""
+"""Batch normalisation in training mode, differentiable twice, in one process and in many."""
 
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
@@ -36,6 +37,65 @@ def batch_norm(
         Normalised maps, shaped like the input.
     """
     return _BatchNorm.apply(input, weight, bias, running_mean, running_var, momentum, eps)
+
+
+def synchronized_batch_norm(
+    input: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    momentum: float | Tensor,
+    eps: float,
+) -> Tensor:
+    """Normalises with the statistics of the batches of all processes, however they share them.
+
+    The gradient with respect to the input is that of the sum over all processes. Differentiable any
+    number of times and on any device, both unlike ``torch.nn.SyncBatchNorm``. All processes must
+    differentiate alike, as each derivative sums over them too.
+
+    Args:
+        input: Maps [batch, channels, ...] of this process.
+        weight: Scale [channels], or None.
+        bias: Shift [channels], or None.
+        running_mean: Running mean [channels], updated in place, or None.
+        running_var: Running variance [channels], updated in place, or None.
+        momentum: Weight of the batches in the running statistics.
+        eps: Added to the variance.
+
+    Returns:
+        Normalised maps, shaped like the input and of its type.
+    """
+    pixels = [axis for axis in range(input.ndim) if axis != 1]
+    values = input.to(torch.promote_types(input.dtype, torch.float32))
+    size = values.new_full((1,), input.numel() / input.shape[1])
+    total = _SumOverProcesses.apply(torch.cat([values.sum(pixels), size]))
+    count, mean = total[-1], total[:-1] / total[-1]
+    centred = values - _channels(mean, input)
+    variance = _SumOverProcesses.apply(centred.square().sum(pixels)) / count
+    if running_mean is not None and running_var is not None:
+        with torch.no_grad():
+            running_mean.lerp_(mean, momentum)
+            running_var.lerp_(variance * count / (count - 1), momentum)
+    scale = (variance + eps).rsqrt()
+    scale = scale if weight is None else scale * weight
+    output = centred * _channels(scale, input)
+    output = output if bias is None else output + _channels(bias, input)
+    return output.to(input.dtype)
+
+
+class _SumOverProcesses(Function):
+    """Sums a tensor over all processes, and so the gradients that they send back."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        total = values.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        return _SumOverProcesses.apply(grad)
 
 
 class _BatchNorm(Function):
@@ -119,6 +179,10 @@ class _BatchNormGradient(Function):
         if bias_cotangent is not None:
             grad_g = grad_g + bias_cotangent
         return _maps(grad_g, grad), _maps(grad_x, input), grad_weight, None, None, None
+
+
+def _channels(values: Tensor, like: Tensor) -> Tensor:
+    return values.view(-1, *[1] * (like.ndim - 2))
 
 
 def _pixels(maps: Tensor) -> Tensor:

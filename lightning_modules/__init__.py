@@ -7,6 +7,7 @@ from lightning_modules.l2 import L2Classifier
 from lightning_modules.no_reg import NoRegClassifier
 from lightning_modules.resnet18 import ResNet18
 from lightning_modules.svb import SVBClassifier
+from lightning_modules.sync_batch_norm import SyncBatchNorm
 
 __all__ = [
     "Classifier",
@@ -16,4 +17,5 @@ __all__ = [
     "NoRegClassifier",
     "ResNet18",
     "SVBClassifier",
+    "SyncBatchNorm",
 ]

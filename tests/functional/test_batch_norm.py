@@ -1,8 +1,20 @@
+import pytest
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch.autograd import gradcheck, gradgradcheck
 
-from functional.batch_norm import batch_norm
+from functional.batch_norm import batch_norm, synchronized_batch_norm
+
+
+@pytest.fixture(autouse=True, scope="module")
+def process_group():
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+both = pytest.mark.parametrize("normalise", [batch_norm, synchronized_batch_norm])
 
 
 def make():
@@ -13,22 +25,50 @@ def make():
     return maps, weight, bias
 
 
-def running():
-    return torch.zeros(3, dtype=torch.float64), torch.ones(3, dtype=torch.float64)
+def running(dtype=torch.float64):
+    return torch.zeros(3, dtype=dtype), torch.ones(3, dtype=dtype)
 
 
-def test_equals_torch_and_updates_the_running_statistics_alike():
+def torchs(maps, weight, bias, mean, var, momentum, eps):
+    return F.batch_norm(maps, mean, var, weight, bias, True, momentum, eps)
+
+
+@both
+def test_equals_torch_and_updates_the_running_statistics_alike(normalise):
     maps, weight, bias = make()
     ours, theirs = running(), running()
-    output = batch_norm(maps, weight, bias, *ours, 0.1, 1e-5)
-    expected = F.batch_norm(maps, *theirs, weight, bias, True, 0.1, 1e-5)
+    output = normalise(maps, weight, bias, *ours, 0.1, 1e-5)
+    expected = torchs(maps, weight, bias, *theirs, 0.1, 1e-5)
     torch.testing.assert_close(output, expected)
     torch.testing.assert_close(ours, theirs)
 
 
-def test_first_and_second_derivatives_are_exact():
-    def normalise(*inputs):
-        return batch_norm(*inputs, *running(), 0.1, 1e-5)
+@both
+def test_first_and_second_derivatives_are_exact(normalise):
+    def with_statistics(*inputs):
+        return normalise(*inputs, *running(), 0.1, 1e-5)
 
-    assert gradcheck(normalise, make())
-    assert gradgradcheck(normalise, make())
+    assert gradcheck(with_statistics, make())
+    assert gradgradcheck(with_statistics, make())
+
+
+@both
+def test_float32_is_within_2e_6_of_torchs_float64_up_to_the_second_derivative(normalise):
+    def penalty_gradients(normalise, dtype):
+        maps, weight, bias = (
+            (tensor.detach() + offset).float().to(dtype).requires_grad_()
+            for tensor, offset in zip(make(), (10.0, 0.0, 0.0), strict=True)
+        )
+        statistics = running(dtype)
+        output = normalise(maps, weight, bias, *statistics, 0.1, 1e-5)
+        (gradient,) = torch.autograd.grad(output.pow(3).sum(), maps, create_graph=True)
+        seconds = torch.autograd.grad(gradient.square().sum(), (maps, weight))
+        return output, gradient, *seconds, *statistics
+
+    for single, double in zip(
+        penalty_gradients(normalise, torch.float32),
+        penalty_gradients(torchs, torch.float64),
+        strict=True,
+    ):
+        error = (single.double() - double).norm() / double.norm()
+        assert error < 2e-6

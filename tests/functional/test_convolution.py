@@ -53,6 +53,23 @@ def test_second_derivatives_are_exact(geometry):
 
 
 @pytest.mark.parametrize("geometry", GEOMETRIES)
+def test_float32_is_within_1e_6_of_torchs_float64(geometry):
+    size, kernel, stride, padding = geometry
+
+    def with_gradients(convolve, dtype):
+        maps, weight = (tensor.detach().to(dtype).requires_grad_() for tensor in make(size, kernel))
+        output = convolve(maps, weight, None, stride, padding)
+        return output, *torch.autograd.grad(output.square().sum(), (maps, weight))
+
+    for single, double in zip(
+        with_gradients(conv2d, torch.float32),
+        with_gradients(F.conv2d, torch.float64),
+        strict=True,
+    ):
+        assert (single.double() - double).norm() / double.norm() < 1e-6
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES)
 @pytest.mark.parametrize("twice_differentiable", [False, True])
 def test_adds_the_bias(geometry, twice_differentiable):
     size, kernel, stride, padding = geometry

@@ -39,3 +39,13 @@ def test_gradients_of_a_penalty_keep_the_memory_format():
     )
     gradient.square().sum().backward()
     assert all(grad.is_contiguous(memory_format=torch.channels_last) for grad in seen)
+
+
+def test_float32_selects_what_float64_selects():
+    single = maps(torch.channels_last, torch.float32)
+    double = single.detach().double().requires_grad_()
+    ours, theirs = max_pool2d(single, 3, 2, 1), F.max_pool2d(double, 3, 2, 1)
+    assert torch.equal(ours.double(), theirs)
+    (our_gradient,) = torch.autograd.grad(ours.square().sum(), single)
+    (their_gradient,) = torch.autograd.grad(theirs.square().sum(), double)
+    torch.testing.assert_close(our_gradient.double(), their_gradient, rtol=1e-6, atol=0)

@@ -1,10 +1,31 @@
+import math
+
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from functional.singular_values import bound_singular_values_, singular_values
 
 EPS = 0.05
 LOW, HIGH = 1 / (1 + EPS), 1 + EPS
+
+seeds = st.integers(0, 2**32 - 1)
+sides = st.integers(1, 24)
+reproducible = settings(deadline=None, derandomize=True, max_examples=60)
+
+
+def orthogonal(size, seed):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.linalg.qr(torch.randn(size, size, generator=generator, dtype=torch.float64)).Q
+
+
+def with_singular_values(rows, columns, largest, smallest, seed):
+    """A matrix, float64, whose singular values fall evenly on a logarithmic scale."""
+    rank = min(rows, columns)
+    sigma = torch.logspace(math.log10(largest), math.log10(smallest), rank, dtype=torch.float64)
+    left, right = orthogonal(rows, seed), orthogonal(columns, seed + 1)
+    return (left[:, :rank] * sigma) @ right[:rank]
 
 
 def bounded_by_svd(weight):
@@ -46,10 +67,28 @@ def test_singular_vectors_are_kept():
     torch.testing.assert_close(rotated, rotated.diag().diag(), atol=1e-5, rtol=0)
 
 
-def test_is_idempotent():
-    torch.manual_seed(0)
-    once = bound_singular_values_(torch.randn(12, 30), EPS)
-    torch.testing.assert_close(bound_singular_values_(once.clone(), EPS), once)
+@reproducible
+@given(sides, sides, st.floats(0.01, 100.0), st.floats(-8.0, 0.0), seeds)
+def test_is_idempotent(rows, columns, largest, log_condition, seed):
+    smallest = largest * 10**log_condition
+    once = with_singular_values(rows, columns, largest, smallest, seed).float()
+    bound_singular_values_(once, EPS)
+    torch.testing.assert_close(bound_singular_values_(once.clone(), EPS), once, rtol=0, atol=2e-6)
+
+
+@reproducible
+@given(sides, sides, st.floats(0.01, 100.0), st.floats(-2.0, 0.0), seeds)
+def test_rotations_keep_the_singular_values_and_commute_with_bounding(
+    rows, columns, largest, log_condition, seed
+):
+    weight = with_singular_values(rows, columns, largest, largest * 10**log_condition, seed)
+    left, right = orthogonal(rows, seed + 2), orthogonal(columns, seed + 3)
+    rotated = left @ weight @ right
+    torch.testing.assert_close(singular_values(rotated), singular_values(weight), rtol=1e-9, atol=0)
+    bounded = bound_singular_values_(rotated.float(), EPS).double()
+    expected = left @ bound_singular_values_(weight.float(), EPS).double() @ right
+    # Rounding to float32 turns the vectors of the smallest value, a 100th of the largest, by 1e-5.
+    torch.testing.assert_close(bounded, expected, rtol=0, atol=5e-5)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Confidence intervals."""
 
 import math
+import statistics
 
 import numpy as np
 import pytest
@@ -30,6 +31,16 @@ def test_against_scipy(values: list[float], level: float) -> None:
     expected = error * scipy.stats.t.ppf((1 + level) / 2, len(values) - 1)
     assert mean == pytest.approx(np.mean(values), rel=1e-9, abs=1e-9)
     assert half_width == pytest.approx(expected, rel=1e-6, abs=1e-9)
+
+
+@settings(deadline=None, max_examples=60, derandomize=True)
+@given(st.lists(st.floats(999.0, 1001.0, width=32), min_size=2, max_size=30, unique=True))
+def test_float32_values_are_within_1e_9_of_exact_arithmetic(values: list[float]) -> None:
+    mean, half_width = confidence_interval(torch.tensor(values, dtype=torch.float32))
+    standard_error = statistics.stdev(values) / math.sqrt(len(values))
+    quantile = scipy.stats.t.ppf(0.975, len(values) - 1)
+    assert mean == pytest.approx(statistics.mean(values), rel=1e-12)
+    assert half_width == pytest.approx(standard_error * quantile, rel=1e-9)
 
 
 def test_covers_the_true_mean_as_often_as_it_says() -> None:

@@ -99,6 +99,17 @@ def test_symmetries(labels: Tensor) -> None:
     assert isotropic_tv(labels.max() - labels) == pytest.approx(isotropic_tv(labels), rel=1e-12)
 
 
+@fast
+@given(maps)
+def test_isotropic_of_a_map_turned_by_180_degrees_takes_backward_differences(
+    labels: Tensor,
+) -> None:
+    u = labels.double()
+    across, down = u[1:, 1:] - u[1:, :-1], u[1:, 1:] - u[:-1, 1:]
+    expected = (across.square() + down.square()).sqrt().sum().item()
+    assert isotropic_tv(labels.rot90(2)) == pytest.approx(expected, rel=1e-12)
+
+
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64])
 @pytest.mark.parametrize("measure", MEASURES)
 def test_differences_do_not_wrap(measure, dtype: torch.dtype) -> None:
