@@ -1,0 +1,39 @@
+import time
+from functools import partial
+
+import pytest
+
+from benchmarks.race import race
+
+
+def sleeping(seconds):
+    return partial(time.sleep, seconds)
+
+
+def failing():
+    def work():
+        raise ValueError("no such thing")
+
+    return work
+
+
+def counting():
+    turns = []
+
+    def work():
+        turns.append(1)
+        return len(turns)
+
+    return work
+
+
+def test_times_each_work_and_keeps_what_it_returned_last():
+    ours = {"count": counting, "short": partial(sleeping, 0.05)}
+    timed = race(ours, {"long": partial(sleeping, 0.2)}, repeats=3, warm_ups=2)
+    assert timed["count"].value == 5
+    assert 0.05 <= timed["short"].seconds < 0.2 <= timed["long"].seconds
+
+
+def test_a_work_that_fails_ends_the_race():
+    with pytest.raises(RuntimeError, match="a benchmarked work failed"):
+        race({"failing": failing}, {}, repeats=1)
