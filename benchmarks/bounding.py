@@ -66,7 +66,7 @@ def rows(device: str, quick: bool) -> Iterator[Row]:
             "torch.svd": partial(bounding, clamp_by_svd_, device),
             "torch.linalg.svd": partial(bounding, clamp_by_linalg_svd_, device),
         },
-        repeats=2 if quick else 5,
+        repeats=1 if quick else 3,
         warm_ups=1,
     )
     seconds = timed["ours"].seconds

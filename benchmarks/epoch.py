@@ -37,10 +37,10 @@ def rows(source: Source, quick: bool) -> Iterator[Row]:
             "bare": partial(training_step, ResNet18, steps=turn),
         },
         {},
-        repeats=3 if quick else 9,
+        repeats=3 if quick else 5,
         warm_ups=1,
     )
-    end = race({"end": partial(fit, ends, 1)}, {}, repeats=1 if quick else 3, warm_ups=1)["end"]
+    end = race({"end": partial(fit, ends, 1)}, {}, repeats=1, warm_ups=1)["end"]
     step = timed["bare"].seconds / turn
     per_step = timed["fit"].seconds / turn
     work = f"{STEPS} steps of cli.py fit"

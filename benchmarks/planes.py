@@ -1,5 +1,6 @@
 """One class map at each zoom level: ours beside the naive way, on a trained network."""
 
+import resource
 from collections.abc import Iterator
 from functools import partial
 from typing import Any, cast
@@ -73,17 +74,27 @@ def rows(source: Source, quick: bool) -> Iterator[Row]:
             )
 
 
+def with_peak_memory(source: Source, zoom: float, resolution: int) -> Work:
+    """Classifies a plane and returns the evaluated share and the process' peak memory in GB."""
+    classify = ours(source, zoom, resolution, {})
+
+    def work() -> tuple[float, float]:
+        class_map = cast(ClassMap, classify())
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+        return class_map.evaluated_share, memory
+
+    return work
+
+
 def growth_rows(source: Source, quick: bool) -> Iterator[Row]:
-    """Times the adaptive way at growing resolutions."""
-    resolutions = (50, 100, 200) if quick else (125, 250, 500, 1000)
-    timed = race(
-        {str(side): partial(ours, source, ZOOM_LEVELS[1], side, {}) for side in resolutions},
-        {},
-        repeats=1,
-        warm_ups=0,
-    )
-    for side in resolutions:
-        class_map = cast(ClassMap, timed[str(side)].value)
-        remark = f"{100 * class_map.evaluated_share:.1f} % evaluated"
-        work = f"plane of {side}x{side}, zoom {ZOOM_LEVELS[1]}"
-        yield Row(work, timed[str(side)].seconds, remark=remark)
+    """Times and weighs the adaptive way at growing resolutions."""
+    zoom = ZOOM_LEVELS[1]
+    sides = (50, 100, 200) if quick else (250, 500, 1000)
+    works = {str(side): partial(with_peak_memory, source, zoom, side) for side in sides}
+    for side, timed in race(works, {}, repeats=1, warm_ups=0).items():
+        share, memory = cast(tuple[float, float], timed.value)
+        yield Row(
+            f"plane of {side}x{side}, zoom {zoom}, adaptive",
+            timed.seconds,
+            remark=f"{100 * share:.1f} % evaluated, peak memory {memory:.2f} GB",
+        )

@@ -90,9 +90,9 @@ def rows(device: str, quick: bool) -> Iterator[Row]:
     """Times plain and Jacobian steps."""
     on = "" if device == "cpu" else f", {device}"
     forward = live_multiply_adds(ResNet18().eval(), torch.zeros(1, 3, 32, 32)) * BATCH_SIZE
-    rate = best_rate(device, repeats=5 if quick else 15)
+    rate = best_rate(device, repeats=5 if quick else 10)
     step = partial(training_step, device=device)
-    repeats = 9 if quick else 31
+    repeats = 9 if quick else 21
 
     timed = race(
         {"ours": partial(step, ResNet18)},

@@ -175,8 +175,10 @@ def _html(tables: dict[str, pd.DataFrame], figures: dict[str, Figure], notes: li
 
 
 def _flat(table: pd.DataFrame) -> pd.DataFrame:
-    """Writes zoom levels and statistics into one header line, and what is missing as words."""
+    """Writes headers of two levels as one, and what is missing as words."""
     flat = table.astype(object).where(table.notna(), "not known")
+    if table.index.nlevels > 1:
+        flat.index = pd.Index([f"{variant}, zoom {zoom:g}" for variant, zoom in table.index])
     if table.columns.nlevels > 1:
         flat.columns = [f"zoom {zoom:g} {name}" for zoom, name in table.columns]
     return flat
