@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -68,12 +69,12 @@ def main() -> None:
             race({"training": partial(source.training, epochs)}, {}, repeats=1, warm_ups=0)
         about = head()
         print(*about.values(), "", *header(), sep="\n")
-        rows = []
+        rows: list[dict[str, Any]] = []
+        document = about | {"rows": rows}
         for row in all_rows(source, options.quick):
             rows.append(asdict(row))
             print(line(row.cells()), flush=True)
-    document = about | {"rows": rows}
-    Path(options.json).write_text(json.dumps(document, indent=1) + "\n")
+            Path(options.json).write_text(json.dumps(document, indent=1) + "\n")
     if options.readme is not None:
         readme = Path(options.readme)
         readme.write_text(replace_part(readme.read_text(), "bench", markdown(document)))

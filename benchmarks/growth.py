@@ -62,7 +62,7 @@ def rows(quick: bool) -> Iterator[Row]:
     """Times each at growing sizes."""
     sizes = (25, 100, 400) if quick else (25, 50, 100, 200, 400, 800)
     steps = {str(size): partial(training_step, ResNet18, batch_size=size) for size in sizes}
-    timed = race(steps, {}, repeats=5)
+    timed = race(steps, {}, repeats=3)
     for size in sizes:
         seconds = timed[str(size)].seconds
         remark = f"{1e3 * seconds / size:.2f} ms an image"

@@ -114,7 +114,7 @@ def rows(device: str, quick: bool) -> Iterator[Row]:
             "JacobianReg": partial(step, stock_network, jacobian_reg_penalty),
             "two forward": partial(step, stock_network, two_forward_penalty),
         },
-        repeats // 2,
+        repeats // 3,
     )
     seconds, limit = timed["ours"].seconds, JACOBIAN_STEP * forward / rate
     peer = timed["JacobianReg"].seconds
