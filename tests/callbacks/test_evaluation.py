@@ -44,6 +44,14 @@ def test_planes_depend_on_the_seed_and_the_data_alone():
     assert indices != [plane.image_index for plane in other.planes(100, shape)]
 
 
+def test_every_plane_has_an_image_and_directions_of_its_own():
+    planes = Evaluation(num_planes=4).planes(10, (3, 8, 8))
+    assert len({plane.image_index for plane in planes}) == 4
+    directions = torch.cat([plane.directions.flatten(1) for plane in planes])
+    cosines = directions @ directions.T
+    assert (cosines - torch.eye(8)).abs().max() < 0.4  # of random directions in 192 dimensions
+
+
 def test_more_planes_begin_with_the_same_ones():
     few, many = Evaluation(num_planes=2).planes(50, (3, 2, 2)), Evaluation(num_planes=6)
     for plane, same in zip(few, many.planes(50, (3, 2, 2)), strict=False):

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
@@ -54,6 +56,14 @@ def test_a_resumed_run_continues_the_count(tiny_data, make_trainer, tmp_path):
     trainer = make_trainer(max_epochs=2, callbacks=[recorder])
     trainer.fit(small_classifier(), tiny_data, ckpt_path=tmp_path / "half.ckpt")
     assert recorder.steps == [8, 12]
+
+
+def test_a_run_resumed_while_it_accumulates_does_not_bound_the_same_step_again():
+    recorder = Recorder(every_n_steps=4)
+    recorder.load_state_dict({"last_step": 4})
+    trainer = SimpleNamespace(global_step=4, global_rank=0, world_size=1)
+    recorder.on_train_batch_end(trainer, small_classifier())
+    assert recorder.steps == []
 
 
 def test_the_svb_module_attaches_the_callback_itself(tiny_data, make_trainer):
