@@ -15,7 +15,7 @@ STEPS = 500  # of an epoch of CIFAR-100
 
 
 def fit(arguments: list[str], steps: int) -> Work:
-    """Trains into a folder that goes with the process."""
+    """Trains into a temporary folder."""
     folder = tempfile.mkdtemp()
     quiet = ("--trainer.enable_model_summary", "false", "--trainer.default_root_dir", folder)
     return fit_in_turns([*arguments, *quiet], steps)

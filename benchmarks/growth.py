@@ -12,10 +12,10 @@ from benchmarks.race import Work, race
 from benchmarks.table import Row
 from benchmarks.training import training_step
 from experiments.report import write_report
+from experiments.run import PROJECT
 from experiments.study import VARIANTS
 from lightning_modules import ResNet18
 
-PROJECT = Path(__file__).parent.parent
 IMPORTS = "import torch, pytorch_lightning, torchvision"
 SMOKE = ("--config", "no_reg.yaml", "--config", "smoke.yaml")
 
