@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import platform
 import sys
 import tempfile
@@ -63,6 +64,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer repeats and smaller planes")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
+        os.environ["TMPDIR"] = folder  # of all works, so that nothing of theirs stays
         source = Source(options.checkpoint or f"{folder}/{RUN}", options.data_dir)
         if options.checkpoint is None:
             epochs = 1 if options.quick else 3

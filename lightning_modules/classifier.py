@@ -73,9 +73,12 @@ class Classifier(LightningModule):
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Sets the random state of this batch."""
-        torch.manual_seed(
-            derive_seed("dropout", self.seed, self.current_epoch, batch_idx, self.global_rank)
-        )
+        seed = derive_seed("dropout", self.seed, self.current_epoch, batch_idx, self.global_rank)
+        if self.device.type == "cpu":
+            # torch.manual_seed also records a stack trace for every device that is not there.
+            torch.default_generator.manual_seed(seed)
+        else:
+            torch.manual_seed(seed)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Returns cross-entropy plus penalty, both logged under ``train/``."""
@@ -84,12 +87,15 @@ class Classifier(LightningModule):
         cross_entropy = F.cross_entropy(logits, labels)
         penalty = self.penalty(logits, images, batch_idx)
         loss = cross_entropy if penalty is None else cross_entropy + penalty
-        self.train_accuracy(logits.detach(), labels)
+        self.train_accuracy.update(logits.detach(), labels)
         self.log("train/loss", loss, prog_bar=True)
         self.log("train/cross_entropy", cross_entropy)
-        self.log("train/accuracy", self.train_accuracy, on_step=False, on_epoch=True, prog_bar=True)
         self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
         return loss
+
+    def on_train_epoch_end(self) -> None:
+        """Logs the accuracy over the epoch's training batches."""
+        self.log("train/accuracy", self.train_accuracy, prog_bar=True)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Logs accuracy and loss of held-out images, or the curve on test images if none are."""
