@@ -67,7 +67,7 @@ def main() -> None:
         os.environ["TMPDIR"] = folder  # of all works, so that nothing of theirs stays
         source = Source(options.checkpoint or f"{folder}/{RUN}", options.data_dir)
         if options.checkpoint is None:
-            epochs = 1 if options.quick else 3
+            epochs = 1 if options.quick else 2
             race({"training": partial(source.training, epochs)}, {}, repeats=1, warm_ups=0)
         about = head()
         print(*about.values(), "", *header(), sep="\n")

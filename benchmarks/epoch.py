@@ -37,7 +37,7 @@ def rows(source: Source, quick: bool) -> Iterator[Row]:
             "bare": partial(training_step, ResNet18, steps=turn),
         },
         {},
-        repeats=3 if quick else 4,
+        repeats=3,
         warm_ups=1,
     )
     end = race({"end": partial(fit, ends, 1)}, {}, repeats=1, warm_ups=1)["end"]

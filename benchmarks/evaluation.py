@@ -5,25 +5,25 @@ import tempfile
 from collections.abc import Iterator
 from functools import partial
 
+from benchmarks.command import CLI, command
 from benchmarks.race import Work, race
 from benchmarks.source import Source
 from benchmarks.table import Row
-from cli import main
 
 
 def evaluation(source: Source, num_planes: int, resolution: int) -> Work:
     """Tests a checkpoint and returns the peak memory of the process in GB."""
     arguments = [
-        *("test", *source.arguments(), "--ckpt_path", source.checkpoint),
+        *(CLI, "test", *source.arguments(), "--ckpt_path", source.checkpoint),
         *("--evaluation.num_planes", str(num_planes), "--evaluation.resolution", str(resolution)),
         *("--trainer.logger", "false", "--trainer.enable_progress_bar", "false"),
         *("--trainer.default_root_dir", tempfile.mkdtemp()),
     ]
+    test = command(*arguments)
 
     def work() -> float:
-        if main(arguments):
-            raise RuntimeError(f"cli.py {' '.join(arguments)} failed")
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+        test()
+        return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e9
 
     return work
 

@@ -1,13 +1,12 @@
 """What grows with what: batch size, runs of a study, results of a report; and the start-up."""
 
 import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from benchmarks.command import CLI, command
 from benchmarks.race import Work, race
 from benchmarks.table import Row
 from benchmarks.training import training_step
@@ -20,30 +19,17 @@ IMPORTS = "import torch, pytorch_lightning, torchvision"
 SMOKE = ("--config", "no_reg.yaml", "--config", "smoke.yaml")
 
 
-def command(*arguments: str) -> Work:
-    """Runs a Python command from the project's folder, silently."""
-
-    def work() -> None:
-        process = subprocess.run(
-            [sys.executable, *arguments], cwd=PROJECT, capture_output=True, text=True, check=False
-        )
-        if process.returncode:
-            raise RuntimeError(f"{' '.join(arguments)} failed: {process.stderr}")
-
-    return work
-
-
 def smoke_fit() -> Work:
     """One run of seconds."""
     root = ("--trainer.default_root_dir", tempfile.mkdtemp())
-    return command("cli.py", "fit", *SMOKE, *root)
+    return command(CLI, "fit", *SMOKE, *root)
 
 
 def smoke_study() -> Work:
     """The same run as a study."""
     root = ("--root", tempfile.mkdtemp())
     run = ("--variants", "no_reg", "--seeds", "0", "--overlay", "smoke.yaml")
-    return command("cli.py", "study", *run, *root)
+    return command(CLI, "study", *run, *root)
 
 
 def report(num_files: int) -> Work:
@@ -82,7 +68,7 @@ def rows(quick: bool) -> Iterator[Row]:
         yield Row(f"report over {num_files} results", timed[""].seconds)
 
     help_and_imports = {
-        "help": partial(command, "cli.py", "--help"),
+        "help": partial(command, CLI, "--help"),
         "imports": partial(command, "-c", IMPORTS),
     }
     timed = race({}, help_and_imports, repeats=1, warm_ups=1)

@@ -75,15 +75,19 @@ def rows(source: Source, quick: bool) -> Iterator[Row]:
 
 
 def with_peak_memory(source: Source, zoom: float, resolution: int) -> Work:
-    """Classifies a plane and returns the evaluated share and the process' peak memory in GB."""
+    """Classifies a plane and returns the evaluated share and the memory it took in GB."""
     classify = ours(source, zoom, resolution, {})
+    before = _peak_memory()
 
     def work() -> tuple[float, float]:
         class_map = cast(ClassMap, classify())
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
-        return class_map.evaluated_share, memory
+        return class_map.evaluated_share, _peak_memory() - before
 
     return work
+
+
+def _peak_memory() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
 def growth_rows(source: Source, quick: bool) -> Iterator[Row]:
@@ -96,5 +100,5 @@ def growth_rows(source: Source, quick: bool) -> Iterator[Row]:
         yield Row(
             f"plane of {side}x{side}, zoom {zoom}, adaptive",
             timed.seconds,
-            remark=f"{100 * share:.1f} % evaluated, peak memory {memory:.2f} GB",
+            remark=f"{100 * share:.1f} % evaluated, {memory:.2f} GB of memory",
         )

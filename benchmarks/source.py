@@ -12,7 +12,7 @@ from callbacks import Evaluation
 from cli import main
 from datamodules import CIFAR100DataModule, ImageDataModule, Shapes100DataModule
 
-_SHAPES = {"train_size": 20_000, "test_size": 10_000}
+_SHAPES = {"train_size": 10_000, "test_size": 10_000}
 
 
 class Source(NamedTuple):
