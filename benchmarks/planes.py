@@ -3,7 +3,7 @@
 import resource
 from collections.abc import Iterator
 from functools import partial
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 import torchvision
@@ -23,19 +23,33 @@ WAYS: dict[str, dict[str, Any]] = {
 }
 
 
-def naive(source: Source, zoom: float, resolution: int) -> Work:
+class Problem(NamedTuple):
+    """A trained network's state dict, and the first plane of every evaluation through it.
+
+    Attributes:
+        weights: State dict of the backbone.
+        image: Normalised image [3, height, width].
+        directions: Two directions [2, 3, height, width].
+    """
+
+    weights: dict[str, Tensor]
+    image: Tensor
+    directions: Tensor
+
+
+def naive(problem: Problem, zoom: float, resolution: int) -> Work:
     """A meshgrid of the whole plane, NCHW, in ten chunks, softmax, then max."""
     network = torchvision.models.resnet18(num_classes=100)
-    network.load_state_dict({name: value.contiguous() for name, value in source.weights().items()})
+    network.load_state_dict({name: value.contiguous() for name, value in problem.weights.items()})
     network.eval()
-    image, directions = source.plane()
+    image, directions = problem.image.contiguous(), problem.directions
     coordinates = torch.linspace(-1 / zoom, 1 / zoom, resolution)
 
     @torch.no_grad()
     def work() -> Tensor:
         down, across = torch.meshgrid(coordinates, coordinates, indexing="ij")
         points = (
-            image.contiguous()
+            image
             + across.reshape(-1, 1, 1, 1) * directions[0]
             + down.reshape(-1, 1, 1, 1) * directions[1]
         )
@@ -45,20 +59,20 @@ def naive(source: Source, zoom: float, resolution: int) -> Work:
     return work
 
 
-def ours(source: Source, zoom: float, resolution: int, settings: dict[str, Any]) -> Work:
+def ours(problem: Problem, zoom: float, resolution: int, settings: dict[str, Any]) -> Work:
     """The function that the evaluation calls."""
     network = ResNet18()
-    network.load_state_dict(source.weights())
-    image, directions = source.plane()
-    arguments = (network.folded(), image, directions, zoom, resolution)
+    network.load_state_dict(problem.weights)
+    arguments = (network.folded(), problem.image, problem.directions, zoom, resolution)
     return lambda: classify_plane_with_error(*arguments, **settings)
 
 
 def rows(source: Source, quick: bool) -> Iterator[Row]:
     """Times every way at every zoom level and compares the maps."""
-    resolution = 100 if quick else 250
+    resolution = 60 if quick else 250
+    problem = Problem(source.weights(), *source.plane())
     for zoom in ZOOM_LEVELS:
-        plane = (source, zoom, resolution)
+        plane = (problem, zoom, resolution)
         ways = {way: partial(ours, *plane, settings) for way, settings in WAYS.items()}
         timed = race(ways, {"naive": partial(naive, *plane)}, repeats=1, warm_ups=0)
         peer, truth = timed["naive"]
@@ -74,9 +88,9 @@ def rows(source: Source, quick: bool) -> Iterator[Row]:
             )
 
 
-def with_peak_memory(source: Source, zoom: float, resolution: int) -> Work:
+def with_peak_memory(problem: Problem, zoom: float, resolution: int) -> Work:
     """Classifies a plane and returns the evaluated share and the memory it took in GB."""
-    classify = ours(source, zoom, resolution, {})
+    classify = ours(problem, zoom, resolution, {})
     before = _peak_memory()
 
     def work() -> tuple[float, float]:
@@ -94,7 +108,8 @@ def growth_rows(source: Source, quick: bool) -> Iterator[Row]:
     """Times and weighs the adaptive way at growing resolutions."""
     zoom = ZOOM_LEVELS[1]
     sides = (50, 100, 200) if quick else (250, 500, 1000)
-    works = {str(side): partial(with_peak_memory, source, zoom, side) for side in sides}
+    problem = Problem(source.weights(), *source.plane())
+    works = {str(side): partial(with_peak_memory, problem, zoom, side) for side in sides}
     for side, timed in race(works, {}, repeats=1, warm_ups=0).items():
         share, memory = cast(tuple[float, float], timed.value)
         yield Row(

@@ -12,19 +12,29 @@ from callbacks import Evaluation
 from cli import main
 from datamodules import CIFAR100DataModule, ImageDataModule, Shapes100DataModule
 
-_SHAPES = {"train_size": 10_000, "test_size": 10_000}
-
 
 class Source(NamedTuple):
-    """A checkpoint of ``no_reg``, and the folder of CIFAR-100, None for the built-in images."""
+    """A checkpoint of ``no_reg``, and the data.
+
+    Attributes:
+        checkpoint: Path of the checkpoint.
+        data_dir: Folder of CIFAR-100, None for the built-in images.
+        num_images: Built-in images to train on, and as many to test on.
+    """
 
     checkpoint: str
     data_dir: str | None
+    num_images: int
 
-    def training(self, epochs: int) -> Work:
+    @property
+    def num_test_images(self) -> int:
+        """Size of the test split."""
+        return self.num_images if self.data_dir is None else 10_000
+
+    def training(self) -> Work:
         """Returns the work that makes the checkpoint."""
         arguments = [
-            *("fit", *self.arguments(), "--trainer.max_epochs", str(epochs)),
+            *("fit", *self.arguments(), "--trainer.max_epochs", "2"),
             *("--evaluation.num_planes", "1", "--evaluation.resolution", "2"),
             *("--trainer.default_root_dir", str(Path(self.checkpoint).parents[3])),
             *("--trainer.enable_progress_bar", "false"),
@@ -34,7 +44,7 @@ class Source(NamedTuple):
     def arguments(self) -> list[str]:
         """Returns the arguments with which ``cli.py`` trains on this data."""
         if self.data_dir is None:
-            sizes = [f"--data.{name}={size}" for name, size in _SHAPES.items()]
+            sizes = [f"--data.{name}={size}" for name, size in self._sizes().items()]
             return ["--config", "no_reg.yaml", "--data", "Shapes100DataModule", *sizes]
         return [
             *("--config", "no_reg.yaml", "--data.data_dir", self.data_dir),
@@ -57,5 +67,8 @@ class Source(NamedTuple):
 
     def _data(self) -> ImageDataModule:
         if self.data_dir is None:
-            return Shapes100DataModule(**_SHAPES)
+            return Shapes100DataModule(**self._sizes())
         return CIFAR100DataModule(self.data_dir, download=False, verify=False)
+
+    def _sizes(self) -> dict[str, int]:
+        return {"train_size": self.num_images, "test_size": self.num_images}

@@ -92,7 +92,7 @@ def rows(device: str, quick: bool) -> Iterator[Row]:
     forward = live_multiply_adds(ResNet18().eval(), torch.zeros(1, 3, 32, 32)) * BATCH_SIZE
     rate = best_rate(device, repeats=5 if quick else 10)
     step = partial(training_step, device=device)
-    repeats = 9 if quick else 21
+    repeats = 6 if quick else 21
 
     timed = race(
         {"ours": partial(step, ResNet18)},
