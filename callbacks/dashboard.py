@@ -90,7 +90,8 @@ class Dashboard(Callback):
         images, _ = data.images_and_labels("test")
         generator = torch.Generator().manual_seed(derive_seed("dashboard images", self.seed))
         chosen = torch.randperm(len(images), generator=generator)[: self.num_images]
-        batch = data.normalize(images[chosen].to(pl_module.device)).requires_grad_()
+        batch = data.normalize(images[chosen].to(pl_module.device))
+        batch = batch.to(pl_module.dtype).requires_grad_()
         model = pl_module.for_inference()  # type: ignore[operator]
         with torch.enable_grad():
             logits = model(batch)

@@ -198,7 +198,7 @@ class Evaluation(Callback):
                 for number in share:
                     plane = planes[number]
                     image = data.normalize(images[plane.image_index][None])[0]
-                    image = image.to(pl_module.device)
+                    image = image.to(pl_module.device, pl_module.dtype)  # type: ignore[arg-type]
                     zooms = {}
                     for zoom in self.zoom_levels:
                         zooms[f"zoom_{zoom:g}"] = self._measure(

@@ -149,7 +149,10 @@ class ImageDataModule(LightningDataModule):
                 "augmentation", self.seed, *self._training_position(), self.trainer.global_rank
             )
             images = crop_and_flip(images, torch.Generator(images.device).manual_seed(seed))
-        return self.normalize(images), labels
+        images = self.normalize(images)
+        if self.trainer is not None:  # which has converted what was a float before this
+            images = self.trainer.precision_plugin.convert_input(images)
+        return images, labels
 
     def normalize(self, images: Tensor) -> Tensor:
         """Maps uint8 images [batch, height, width, 3] to floats [batch, 3, height, width].

@@ -13,8 +13,8 @@ def bound_singular_values_(weight: Tensor, eps: float) -> Tensor:
 
     With W = U S V^T the result U clamp(S) V^T is U (clamp(S) / S) U^T W, where U and S come from
     the eigenvectors of the smaller Gram matrix: several times cheaper than the singular value
-    decomposition. Float32 serves well-conditioned weights, such as those bounded before, and
-    float64 nearly all others; the decomposition is left for rank-deficient weights.
+    decomposition. Float32 serves well-conditioned weights of that precision, such as those bounded
+    before, and float64 nearly all others; the decomposition is left for rank-deficient weights.
 
     Args:
         weight: Tensor of 2 or more dimensions, seen as a matrix [out, rest].
@@ -31,6 +31,8 @@ def bound_singular_values_(weight: Tensor, eps: float) -> Tensor:
     matrix = _as_matrix(weight)
     is_wide = matrix.shape[0] <= matrix.shape[1]
     for dtype, smallest_share in _SMALLEST_SHARE.items():
+        if torch.promote_types(dtype, weight.dtype) != dtype:
+            continue  # less precise than the weight
         wide = (matrix if is_wide else matrix.T).to(dtype)
         eigenvalues, u = torch.linalg.eigh(wide @ wide.T)
         sigma = eigenvalues.clamp(min=0).sqrt()

@@ -3,6 +3,7 @@
 import contextlib
 import io
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -50,6 +51,7 @@ BAD = st.one_of(
 )
 
 
+@pytest.mark.no_cover  # tracing 500 command lines takes minutes
 @settings(
     max_examples=500,
     deadline=None,

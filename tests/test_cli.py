@@ -229,6 +229,23 @@ def test_every_variant_takes_200_finite_steps_in_bf16_mixed_precision(
             assert sigma.max() < 1.05 + 1e-4
 
 
+@pytest.mark.parametrize(
+    ("variant", "precision", "dtype"),
+    [
+        ("jacobi", "64-true", torch.float64),
+        ("svb", "bf16-true", torch.bfloat16),
+    ],
+)
+def test_a_run_takes_place_in_the_precision_that_is_asked_for(
+    variant, precision, dtype, run, tmp_path
+):
+    assert run("fit", "--trainer.precision", precision, config=f"{variant}.yaml") == 0
+    weights = load(tmp_path / "runs" / variant / "seed_0")["state_dict"].values()
+    floats = [weight for weight in weights if weight.is_floating_point()]
+    assert {weight.dtype for weight in floats} == {dtype}
+    assert all(weight.isfinite().all() for weight in floats)
+
+
 def test_predict_gives_probabilities(run):
     assert run("predict", "--trainer.fast_dev_run", "true") == 0
 

@@ -46,6 +46,12 @@ def test_equals_the_clamped_singular_value_decomposition(shape):
     assert sigma.max() <= HIGH + 1e-4
 
 
+def test_float64_weights_keep_their_precision():
+    weight = with_singular_values(16, 40, 2.0, 0.5, seed=0)
+    expected = bounded_by_svd(weight)
+    torch.testing.assert_close(bound_singular_values_(weight, EPS), expected, rtol=0, atol=1e-13)
+
+
 @pytest.mark.parametrize("smallest", [0.5, 0.11, 0.09, 1e-3, 1e-4])
 def test_every_conditioning_is_accurate(smallest):
     torch.manual_seed(0)
