@@ -16,7 +16,7 @@ test: .venv/installed browser
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadgroup --cov
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --cov
 
 # The tests of the dashboard drive Chromium, and skip where it cannot be had.
 .PHONY: browser

@@ -44,30 +44,39 @@ OUT_OF_RANGE = st.one_of(
     st.tuples(st.just("evaluation.zoom_levels"), st.sampled_from(["[0]", "[nan]", "[inf]", "[]"])),
     st.tuples(st.just("data.val_size"), st.integers(10**6, 10**40)),
 )
-BAD = st.one_of(
-    st.tuples(st.sampled_from(NUMBERS), WRONG),
-    st.tuples(MISSPELT, st.just("1")),
-    OUT_OF_RANGE,
-)
+KINDS = {
+    "wrong value": (st.tuples(st.sampled_from(NUMBERS), WRONG), 250),
+    "misspelt key": (st.tuples(MISSPELT, st.just("1")), 100),
+    "out of range": (OUT_OF_RANGE, 150),
+}
 
 
-@pytest.mark.no_cover  # tracing 500 command lines takes minutes
-@settings(
-    max_examples=500,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=list(HealthCheck),
-)
-@given(BAD)
-def test_a_bad_command_line_gets_one_line_that_names_the_key(bad):
-    key, value = bad
-    command = ["fit", "--config", "jacobi.yaml", "--config", "smoke.yaml"]
-    command += ["--trainer.fast_dev_run", "true", "--trainer.logger", "false", f"--{key}={value}"]
-    errors = io.StringIO()
-    with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(io.StringIO()):
-        code = main(command)
-    lines = [line for line in errors.getvalue().splitlines() if line.startswith("error: ")]
-    assert code == 2
-    assert len(lines) == 1
-    assert key.rpartition(".")[2] in lines[0]
-    assert "Traceback" not in errors.getvalue()
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_bad_command_line_gets_one_line_that_names_the_key(kind):
+    bad, count = KINDS[kind]
+
+    @settings(
+        max_examples=count,
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(bad)
+    def check(key_and_value):
+        nonlocal runs
+        key, value = key_and_value
+        command = ["fit", "--config", "jacobi.yaml", "--config", "smoke.yaml"]
+        command += ["--trainer.fast_dev_run", "true", "--trainer.logger", "false"]
+        errors = io.StringIO()
+        with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(io.StringIO()):
+            code = main([*command, f"--{key}={value}"])
+        runs += 1
+        lines = [line for line in errors.getvalue().splitlines() if line.startswith("error: ")]
+        assert code == 2
+        assert len(lines) == 1
+        assert key.rpartition(".")[2] in lines[0]
+        assert "Traceback" not in errors.getvalue()
+
+    runs = 0
+    check()
+    assert runs >= count

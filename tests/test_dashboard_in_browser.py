@@ -21,10 +21,6 @@ QUIET = (
 )
 
 
-# The processes that share the tests out must not each make the fixture.
-pytestmark = pytest.mark.xdist_group("browser")
-
-
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     root = tmp_path_factory.mktemp("runs")

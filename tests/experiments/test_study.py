@@ -23,10 +23,6 @@ def command(root, variants="no_reg,svb", seeds="0,1"):
     return ["study", "--variants", variants, "--seeds", seeds, "--root", str(root), *TINY]
 
 
-# The processes that share the tests out must not each make the fixture.
-pytestmark = pytest.mark.xdist_group("study")
-
-
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     root = tmp_path_factory.mktemp("study")
