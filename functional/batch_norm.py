@@ -144,11 +144,12 @@ class _BatchNormGradient(Function):
         inverse_std: Tensor,
         eps: float,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        ctx.save_for_backward(grad, input, weight, mean, inverse_std)
         ctx.set_materialize_grads(False)
-        return torch.ops.aten.native_batch_norm_backward(
+        gradients = torch.ops.aten.native_batch_norm_backward(
             grad, input, weight, None, None, mean, inverse_std, True, eps, (True, True, True)
         )
+        ctx.save_for_backward(grad, input, weight, mean, inverse_std, *gradients[1:])
+        return gradients
 
     @staticmethod
     @once_differentiable
@@ -158,27 +159,29 @@ class _BatchNormGradient(Function):
         weight_cotangent: Tensor | None,
         bias_cotangent: Tensor | None,
     ) -> tuple[Tensor | None, ...]:
-        grad, input, weight, mean, inverse_std = ctx.saved_tensors
-        g, x = _pixels(grad), (_pixels(input) - mean) * inverse_std
-        a, b = g.mean(0), (g * x).mean(0)
-        grad_g, grad_x = torch.zeros_like(g), torch.zeros_like(x)
+        grad, input, weight, mean, inverse_std, weight_grad, bias_grad = ctx.saved_tensors
+        g = _pixels(grad)
+        x = torch.addcmul(-mean * inverse_std, _pixels(input), inverse_std)
+        a, b = bias_grad / len(g), weight_grad / len(g)
+        grad_g = grad_x = x.new_zeros(())
         grad_weight = torch.zeros_like(weight)
         if cotangent is not None:
             u = _pixels(cotangent)
             c, d, e = u.mean(0), (u * x).mean(0), (u * g).mean(0)
             s = e - a * c - b * d
             scale = weight * inverse_std
-            grad_g = torch.addcmul(u - c, x, -d).mul_(scale)
+            grad_g = torch.addcmul(-scale * c, u, scale).addcmul_(x, -scale * d)
             scale = -scale * inverse_std
-            grad_x = (g * (scale * d)).addcmul_(u, scale * b).addcmul_(x, scale * (s - 2 * b * d))
-            grad_x.sub_(scale * (a * d + b * c))
+            grad_x = torch.addcmul(-scale * (a * d + b * c), g, scale * d)
+            grad_x.addcmul_(u, scale * b).addcmul_(x, scale * (s - 2 * b * d))
             grad_weight = len(g) * s * inverse_std
         if weight_cotangent is not None:
-            grad_g = torch.addcmul(grad_g, x, weight_cotangent)
+            grad_g = grad_g + x * weight_cotangent
             grad_x = grad_x + (g - a - x * b) * (weight_cotangent * inverse_std)
         if bias_cotangent is not None:
             grad_g = grad_g + bias_cotangent
-        return _maps(grad_g, grad), _maps(grad_x, input), grad_weight, None, None, None
+        maps = _maps(grad_g.expand_as(g), grad), _maps(grad_x.expand_as(x), input)
+        return *maps, grad_weight, None, None, None
 
 
 def _channels(values: Tensor, like: Tensor) -> Tensor:
