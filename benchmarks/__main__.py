@@ -49,7 +49,6 @@ def all_rows(source: Source, quick: bool) -> Iterator[Row]:
         yield from bounding.rows(device, quick)
     yield from epoch.rows(source, quick)
     yield from planes.rows(source, quick)
-    yield from planes.growth_rows(source, quick)
     yield from evaluation.rows(source, quick)
     yield from growth.rows(quick)
 

@@ -68,7 +68,7 @@ def ours(problem: Problem, zoom: float, resolution: int, settings: dict[str, Any
 
 
 def rows(source: Source, quick: bool) -> Iterator[Row]:
-    """Times every way at every zoom level and compares the maps."""
+    """Times every way at every zoom level, compares the maps, and lets the resolution grow."""
     resolution = 60 if quick else 250
     problem = Problem(source.weights(), *source.plane())
     for zoom in ZOOM_LEVELS:
@@ -86,6 +86,7 @@ def rows(source: Source, quick: bool) -> Iterator[Row]:
                 peer,
                 remark=f"{100 * class_map.evaluated_share:.1f} % evaluated, {differ} points differ",
             )
+    yield from growth_rows(problem, quick)
 
 
 def with_peak_memory(problem: Problem, zoom: float, resolution: int) -> Work:
@@ -104,11 +105,10 @@ def _peak_memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
-def growth_rows(source: Source, quick: bool) -> Iterator[Row]:
+def growth_rows(problem: Problem, quick: bool) -> Iterator[Row]:
     """Times and weighs the adaptive way at growing resolutions."""
     zoom = ZOOM_LEVELS[1]
     sides = (50, 100, 200) if quick else (250, 500, 1000)
-    problem = Problem(source.weights(), *source.plane())
     works = {str(side): partial(with_peak_memory, problem, zoom, side) for side in sides}
     for side, timed in race(works, {}, repeats=1, warm_ups=0).items():
         share, memory = cast(tuple[float, float], timed.value)

@@ -21,7 +21,7 @@ def batch_norm(
     """Normalises with the statistics of the batch and updates the running ones in place.
 
     The same function and gradient as ``torch.nn.functional.batch_norm(training=True)``. Its second
-    derivative, which a gradient penalty needs, takes 5 reductions here; PyTorch composes it from
+    derivative, which a gradient penalty needs, takes 3 reductions here; PyTorch composes it from
     about 30.
 
     Args:
