@@ -15,6 +15,7 @@ report: .venv/installed
 test: .venv/installed browser
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	mkdir -p build/types && ln -sfn ../.. build/types/regularizer_collection
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --cov
 
@@ -27,5 +28,5 @@ browser:
 # requirements.lock holds the exact versions; pip installs again only when one of the two changed.
 .venv/installed: pyproject.toml requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --constraint requirements.lock ".[ray,test]"
+	$(BIN)/pip install --quiet --constraint requirements.lock --editable ".[ray,test]"
 	touch $@

@@ -19,7 +19,7 @@ from benchmarks import bounding, epoch, evaluation, growth, planes, training
 from benchmarks.race import race
 from benchmarks.source import Source
 from benchmarks.table import Row, header, line, markdown
-from experiments.marked_part import replace_part
+from regularizer_collection.experiments.marked_part import replace_part
 
 RUN = "no_reg/seed_0/checkpoints/last.ckpt"
 PACKAGES = ("torch", "torchvision", "pytorch-lightning")

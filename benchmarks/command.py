@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 from benchmarks.race import Work
-from experiments.run import PROJECT
+from regularizer_collection.experiments.run import PROJECT
 
 CLI = str(PROJECT / "cli.py")
 

@@ -7,7 +7,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import Compose, Normalize, ToTensor
 
-from datamodules import CIFAR100DataModule, ImageDataModule, Shapes100DataModule
+from regularizer_collection.datamodules import (
+    CIFAR100DataModule,
+    ImageDataModule,
+    Shapes100DataModule,
+)
 
 
 class TransformedImages(Dataset[tuple[Tensor, int]]):

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import torch
 
-from experiments.memory import keep_freed_memory
+from regularizer_collection.runtime.memory import keep_freed_memory
 
 Work = Callable[[], object]
 _IMPORTED_ONCE = ["benchmarks.training", "benchmarks.planes", "benchmarks.turns"]

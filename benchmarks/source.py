@@ -8,9 +8,13 @@ import torch
 from torch import Tensor
 
 from benchmarks.race import Work
-from callbacks import Evaluation
-from cli import main
-from datamodules import CIFAR100DataModule, ImageDataModule, Shapes100DataModule
+from regularizer_collection.__main__ import main
+from regularizer_collection.callbacks import Evaluation
+from regularizer_collection.datamodules import (
+    CIFAR100DataModule,
+    ImageDataModule,
+    Shapes100DataModule,
+)
 
 
 class Source(NamedTuple):

@@ -6,7 +6,7 @@ from typing import Any
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from benchmarks.race import Work
-from cli import main
+from regularizer_collection.__main__ import main
 
 _go, _done = Semaphore(0), Semaphore(0)
 

@@ -1,8 +1,8 @@
 """What happens around training."""
 
-from callbacks.dashboard import Dashboard
-from callbacks.evaluation import Evaluation
-from callbacks.non_finite_loss import StopOnNonFiniteLoss
-from callbacks.singular_value_bounding import SingularValueBounding
+from regularizer_collection.callbacks.dashboard import Dashboard
+from regularizer_collection.callbacks.evaluation import Evaluation
+from regularizer_collection.callbacks.non_finite_loss import StopOnNonFiniteLoss
+from regularizer_collection.callbacks.singular_value_bounding import SingularValueBounding
 
 __all__ = ["Dashboard", "Evaluation", "SingularValueBounding", "StopOnNonFiniteLoss"]

@@ -8,10 +8,10 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch.utils.tensorboard import SummaryWriter
 
-from datamodules.image_data_module import ImageDataModule
-from functional.jacobian import jacobian_norm_squared
-from functional.seeding import derive_seed
-from functional.singular_values import spectra_of
+from regularizer_collection.datamodules.image_data_module import ImageDataModule
+from regularizer_collection.functional.jacobian import jacobian_norm_squared
+from regularizer_collection.functional.seeding import derive_seed
+from regularizer_collection.functional.singular_values import spectra_of
 
 LAYOUT = {
     "Overview": {

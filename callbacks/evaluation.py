@@ -11,13 +11,13 @@ from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from callbacks.plane_figure import plane_figure
-from datamodules.image_data_module import ImageDataModule
-from functional.adaptive_map import ClassMap
-from functional.planes import classify_plane_with_error, random_directions
-from functional.seeding import derive_seed
-from functional.statistics import confidence_interval
-from functional.total_variation import (
+from regularizer_collection.callbacks.plane_figure import plane_figure
+from regularizer_collection.datamodules.image_data_module import ImageDataModule
+from regularizer_collection.functional.adaptive_map import ClassMap
+from regularizer_collection.functional.planes import classify_plane_with_error, random_directions
+from regularizer_collection.functional.seeding import derive_seed
+from regularizer_collection.functional.statistics import confidence_interval
+from regularizer_collection.functional.total_variation import (
     anisotropic_tv,
     boundary_distance,
     boundary_length,

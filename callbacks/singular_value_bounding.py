@@ -6,7 +6,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import nn
 
-from functional.singular_values import bound_singular_values_, check_eps
+from regularizer_collection.functional.singular_values import bound_singular_values_, check_eps
 
 
 class SingularValueBounding(Callback):

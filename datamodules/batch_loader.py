@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from functional.seeding import derive_seed
+from regularizer_collection.functional.seeding import derive_seed
 
 
 class BatchLoader:

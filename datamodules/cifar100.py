@@ -14,8 +14,8 @@ from torch import Tensor
 from torchvision.datasets import CIFAR100
 from torchvision.datasets.utils import check_integrity
 
-from datamodules.image_data_module import ImageDataModule, Split
-from datamodules.restricted_unpickler import load_arrays
+from regularizer_collection.datamodules.image_data_module import ImageDataModule, Split
+from regularizer_collection.datamodules.restricted_unpickler import load_arrays
 
 _PATIENCE = 30.0  # seconds without a byte
 

@@ -7,9 +7,9 @@ import torch
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
-from datamodules.batch_loader import BatchLoader
-from functional.augmentation import crop_and_flip
-from functional.seeding import derive_seed
+from regularizer_collection.datamodules.batch_loader import BatchLoader
+from regularizer_collection.functional.augmentation import crop_and_flip
+from regularizer_collection.functional.seeding import derive_seed
 
 Split = Literal["train", "test"]
 

@@ -2,9 +2,9 @@
 
 from torch import Tensor
 
-from datamodules.image_data_module import ImageDataModule, Split
-from datamodules.shape_drawing import draw_shapes
-from functional.seeding import derive_seed
+from regularizer_collection.datamodules.image_data_module import ImageDataModule, Split
+from regularizer_collection.datamodules.shape_drawing import draw_shapes
+from regularizer_collection.functional.seeding import derive_seed
 
 
 class Shapes100DataModule(ImageDataModule):

@@ -1,7 +1,7 @@
 """Many runs: the study, and the report over finished runs."""
 
-from experiments.collect import collect_results
-from experiments.study import run_study
-from experiments.tables import accuracy_table, tv_table
+from regularizer_collection.experiments.collect import collect_results
+from regularizer_collection.experiments.study import run_study
+from regularizer_collection.experiments.tables import accuracy_table, tv_table
 
 __all__ = ["accuracy_table", "collect_results", "run_study", "tv_table"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.results_file import NAME, SCHEMA_VERSION, read_results
+from regularizer_collection.runtime.results_file import NAME, SCHEMA_VERSION, read_results
 
 
 def load_results(root: str | Path, allow_mixed: bool = False) -> list[dict[str, Any]]:

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from callbacks.plane_figure import class_colors
-from experiments.results_file import decode_map
-from experiments.tables import accuracy_table, tv_table
+from regularizer_collection.callbacks.plane_figure import class_colors
+from regularizer_collection.experiments.tables import accuracy_table, tv_table
+from regularizer_collection.runtime.results_file import decode_map
 
 Results = list[dict[str, Any]]
 

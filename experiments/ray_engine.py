@@ -3,7 +3,7 @@
 import socket
 from collections.abc import Sequence
 
-from experiments.run import PROJECT, Run
+from regularizer_collection.experiments.run import Run, python_path
 
 _RETRIES = 3
 _PATIENCE = 10.0  # seconds
@@ -37,7 +37,7 @@ def run_on_ray(
     _check_that_it_answers(address)
     ray.init(
         address=address or "local",
-        runtime_env={"env_vars": {"PYTHONPATH": str(PROJECT)}},
+        runtime_env={"env_vars": {"PYTHONPATH": python_path()}},
         log_to_driver=False,
     )
     task = ray.remote(num_cpus=cpus_per_run, num_gpus=gpus_per_run, max_retries=_RETRIES)(_make)

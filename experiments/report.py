@@ -8,18 +8,23 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from callbacks.evaluation import MEASURES
-from experiments.collect import load_results, tabulate
-from experiments.figures import (
+from regularizer_collection.callbacks.evaluation import MEASURES
+from regularizer_collection.experiments.collect import load_results, tabulate
+from regularizer_collection.experiments.figures import (
     accuracy_figure,
     class_map_figure,
     learning_curve_figure,
     spectrum_figure,
     tv_figure,
 )
-from experiments.marked_part import replace_part
-from experiments.source_experiment import DIFFERENCES, source_accuracy
-from experiments.tables import accuracy_table, difference_table, interval_text, tv_table
+from regularizer_collection.experiments.marked_part import replace_part
+from regularizer_collection.experiments.source_experiment import DIFFERENCES, source_accuracy
+from regularizer_collection.experiments.tables import (
+    accuracy_table,
+    difference_table,
+    interval_text,
+    tv_table,
+)
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 70em; margin: 2em auto; padding: 0 1em; }

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import yaml
 
-from experiments.learning_curve import learning_curve
-from experiments.results_file import NAME, read_results
+import regularizer_collection
+from regularizer_collection.runtime.learning_curve import learning_curve
+from regularizer_collection.runtime.results_file import NAME, read_results
 
-PROJECT = Path(__file__).parent.parent
+PROJECT = Path(regularizer_collection.__file__).parent.parent
+"""Folder in which ``regularizer_collection`` is found."""
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -49,7 +51,7 @@ class Run:
         """Trains from the last checkpoint, or anew, and tests."""
         has_checkpoint = any((self.folder / "checkpoints").glob("*.ckpt"))
         return [
-            *(sys.executable, str(PROJECT / "cli.py"), "fit"),
+            *(sys.executable, "-m", "regularizer_collection", "fit"),
             *("--config", f"{self.variant}.yaml"),
             *self.options,
             *("--variant", self.variant),
@@ -74,7 +76,7 @@ class Run:
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
                 preexec_fn=_die_with_parent if platform.system() == "Linux" else None,
-                env=os.environ | {"PYTHONUNBUFFERED": "1"},
+                env=os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": python_path()},
             )
 
     def progress(self) -> tuple[int, int, float | None]:
@@ -86,6 +88,11 @@ class Run:
         curves = learning_curve(self.folder)
         curve = curves.get("val/accuracy") or curves.get("test_curve/accuracy") or []
         return len(curve), epochs, curve[-1][1] if curve else None
+
+
+def python_path() -> str:
+    """Returns a PYTHONPATH with which another process imports what this one does."""
+    return os.pathsep.join([str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
 def _die_with_parent() -> None:

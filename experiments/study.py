@@ -10,9 +10,9 @@ from typing import Literal
 from rich.live import Live
 from rich.table import Table
 
-from experiments.config_files import find_config
-from experiments.results_file import NAME, read_results
-from experiments.run import Run
+from regularizer_collection.experiments.run import Run
+from regularizer_collection.runtime.config_files import find_config
+from regularizer_collection.runtime.results_file import NAME, read_results
 
 VARIANTS = ("no_reg", "l2", "jacobi", "jacobi_no_dropout", "svb")
 SEEDS = (0, 1, 2, 3, 4)
@@ -75,7 +75,7 @@ def run_study(
     todo = [run for run in runs if not run.is_finished()]
     print(f"{len(runs)} runs, {len(runs) - len(todo)} of them finished before")
     if engine == "ray":
-        from experiments.ray_engine import run_on_ray
+        from regularizer_collection.experiments.ray_engine import run_on_ray
 
         failed = run_on_ray(todo, ray_address, cpus_per_run, gpus_per_run)
     else:

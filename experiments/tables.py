@@ -5,8 +5,12 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from experiments.study import VARIANTS
-from functional.statistics import confidence_interval, holm, paired_difference
+from regularizer_collection.experiments.study import VARIANTS
+from regularizer_collection.functional.statistics import (
+    confidence_interval,
+    holm,
+    paired_difference,
+)
 
 BASELINE = "no_reg"
 

@@ -1,18 +1,21 @@
 """The mathematics, as pure functions on tensors."""
 
-from functional.adaptive_map import ClassMap
-from functional.batch_norm import batch_norm
-from functional.convolution import conv2d
-from functional.jacobian import jacobian_norm_squared
-from functional.planes import (
+from regularizer_collection.functional.adaptive_map import ClassMap
+from regularizer_collection.functional.batch_norm import batch_norm
+from regularizer_collection.functional.convolution import conv2d
+from regularizer_collection.functional.jacobian import jacobian_norm_squared
+from regularizer_collection.functional.planes import (
     classify_plane,
     classify_plane_with_error,
     plane_points,
     random_directions,
 )
-from functional.singular_values import bound_singular_values_, singular_values
-from functional.statistics import confidence_interval
-from functional.total_variation import (
+from regularizer_collection.functional.singular_values import (
+    bound_singular_values_,
+    singular_values,
+)
+from regularizer_collection.functional.statistics import confidence_interval
+from regularizer_collection.functional.total_variation import (
     anisotropic_tv,
     boundary_distance,
     boundary_length,

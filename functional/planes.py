@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from functional.adaptive_map import NO_CLASS, ClassMap, adaptive_map
+from regularizer_collection.functional.adaptive_map import NO_CLASS, ClassMap, adaptive_map
 
 
 def random_directions(shape: Sequence[int], generator: torch.Generator) -> Tensor:

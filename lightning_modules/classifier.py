@@ -13,9 +13,9 @@ from torch.optim import SGD, Optimizer
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
-from functional.seeding import derive_seed
-from lightning_modules.fractional_step_lr import FractionalStepLR
-from lightning_modules.resnet18 import ResNet18
+from regularizer_collection.functional.seeding import derive_seed
+from regularizer_collection.lightning_modules.fractional_step_lr import FractionalStepLR
+from regularizer_collection.lightning_modules.resnet18 import ResNet18
 
 Batch = tuple[Tensor, Tensor]
 

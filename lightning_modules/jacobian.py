@@ -5,9 +5,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from functional.jacobian import check_num_projections, output_projections, projected_norm_squared
-from functional.seeding import derive_seed
-from lightning_modules.classifier import Batch, Classifier
+from regularizer_collection.functional.jacobian import (
+    check_num_projections,
+    output_projections,
+    projected_norm_squared,
+)
+from regularizer_collection.functional.seeding import derive_seed
+from regularizer_collection.lightning_modules.classifier import Batch, Classifier
 
 
 class JacobianClassifier(Classifier):

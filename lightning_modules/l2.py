@@ -4,7 +4,7 @@ from typing import Any
 
 from torch.optim import Optimizer
 
-from lightning_modules.classifier import Classifier
+from regularizer_collection.lightning_modules.classifier import Classifier
 
 
 class L2Classifier(Classifier):

@@ -5,9 +5,9 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from functional.batch_norm import batch_norm
-from functional.convolution import conv2d
-from functional.max_pooling import max_pool2d
+from regularizer_collection.functional.batch_norm import batch_norm
+from regularizer_collection.functional.convolution import conv2d
+from regularizer_collection.functional.max_pooling import max_pool2d
 
 
 class LiveTapConv2d(nn.Conv2d):

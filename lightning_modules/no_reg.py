@@ -1,6 +1,6 @@
 """The variant without a regularizer."""
 
-from lightning_modules.classifier import Classifier
+from regularizer_collection.lightning_modules.classifier import Classifier
 
 
 class NoRegClassifier(Classifier):

@@ -5,8 +5,8 @@ from typing import Any
 from pytorch_lightning import Callback
 from torch import nn
 
-from callbacks.singular_value_bounding import SingularValueBounding
-from lightning_modules.classifier import Classifier
+from regularizer_collection.callbacks.singular_value_bounding import SingularValueBounding
+from regularizer_collection.lightning_modules.classifier import Classifier
 
 
 class SVBClassifier(Classifier):

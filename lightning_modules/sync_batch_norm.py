@@ -5,7 +5,7 @@ from pytorch_lightning.plugins import TorchSyncBatchNorm
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from functional.batch_norm import synchronized_batch_norm
+from regularizer_collection.functional.batch_norm import synchronized_batch_norm
 
 
 class SyncBatchNorm(TorchSyncBatchNorm):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from datamodules import Shapes100DataModule
+from regularizer_collection.datamodules import Shapes100DataModule
 
 CIFAR100 = Path(__file__).parent.parent.parent / "shared" / "cifar100"
 

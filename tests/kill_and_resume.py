@@ -29,7 +29,7 @@ OPTIONS = (
 
 def fit(root: str) -> None:
     """Trains in this process, from the last checkpoint if there is one, silently."""
-    from cli import main
+    from regularizer_collection.__main__ import main
 
     with Path(os.devnull).open("w") as nowhere:
         os.dup2(nowhere.fileno(), 1)
@@ -72,7 +72,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["cli"])
+    context.set_forkserver_preload(["regularizer_collection.__main__"])
     rng = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as folder:
         whole = Path(folder) / "whole"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cli import main
+from regularizer_collection.__main__ import main
 
 NUMBERS = (
     *("model.lambda_jacobian", "model.num_projections", "model.every_n_steps", "model.num_classes"),

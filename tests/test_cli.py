@@ -6,10 +6,10 @@ import torch
 import yaml
 from pytorch_lightning import Callback
 
-from cli import main
-from datamodules import ImageDataModule
-from experiments.config_files import DEFAULTS, FOLDER
-from experiments.run_lock import run_lock
+from regularizer_collection.__main__ import main
+from regularizer_collection.datamodules import ImageDataModule
+from regularizer_collection.runtime.config_files import DEFAULTS, FOLDER
+from regularizer_collection.runtime.run_lock import run_lock
 
 OVERLAYS = {"demo", "smoke"}
 OTHERS = {DEFAULTS.stem, "study"}

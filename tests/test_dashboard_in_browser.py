@@ -11,7 +11,7 @@ from urllib.request import urlopen
 import pytest
 from selenium import webdriver
 
-from cli import main
+from regularizer_collection.__main__ import main
 
 DRIVER = shutil.which("chromedriver")
 QUIET = (

@@ -17,8 +17,8 @@ import torch
 from pytorch_lightning import Callback
 from torch import nn
 
-from cli import main
-from datamodules import Shapes100DataModule
+from regularizer_collection.__main__ import main
+from regularizer_collection.datamodules import Shapes100DataModule
 from tests.conftest import fill
 
 THIS = __name__

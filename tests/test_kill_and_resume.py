@@ -1,7 +1,7 @@
 import subprocess
 import sys
 
-from experiments.run import PROJECT
+from regularizer_collection.experiments.run import PROJECT
 
 
 def test_a_killed_run_is_the_same_run():

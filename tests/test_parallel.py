@@ -13,10 +13,10 @@ import torch
 from pytorch_lightning import Callback, Trainer
 from torch import nn
 
-from callbacks import Evaluation
-from datamodules import Shapes100DataModule
-from experiments.run import PROJECT
-from lightning_modules import (
+from regularizer_collection.callbacks import Evaluation
+from regularizer_collection.datamodules import Shapes100DataModule
+from regularizer_collection.experiments.run import PROJECT
+from regularizer_collection.lightning_modules import (
     JacobianClassifier,
     NoRegClassifier,
     ResNet18,

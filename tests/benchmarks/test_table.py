@@ -3,8 +3,8 @@ import json
 import pytest
 
 from benchmarks.table import Row, markdown
-from experiments.marked_part import replace_part
-from experiments.run import PROJECT
+from regularizer_collection.experiments.marked_part import replace_part
+from regularizer_collection.experiments.run import PROJECT
 
 
 def test_ratio_and_distance_to_the_limit():

@@ -4,9 +4,9 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
-from callbacks import Dashboard, Evaluation
-from datamodules import Shapes100DataModule
-from lightning_modules import NoRegClassifier, ResNet18
+from regularizer_collection.callbacks import Dashboard, Evaluation
+from regularizer_collection.datamodules import Shapes100DataModule
+from regularizer_collection.lightning_modules import NoRegClassifier, ResNet18
 
 
 @pytest.fixture

@@ -2,9 +2,14 @@ import pytest
 import torch
 from torch import nn
 
-from callbacks import Evaluation
-from functional import ClassMap, boundary_length, classify_plane, isotropic_tv
-from lightning_modules import NoRegClassifier, ResNet18
+from regularizer_collection.callbacks import Evaluation
+from regularizer_collection.functional import (
+    ClassMap,
+    boundary_length,
+    classify_plane,
+    isotropic_tv,
+)
+from regularizer_collection.lightning_modules import NoRegClassifier, ResNet18
 
 
 def evaluate(make_trainer, data, backbone=None, **options):
@@ -190,7 +195,10 @@ def test_every_n_epochs_measures_in_training_and_changes_no_weight(make_trainer,
 
 def test_the_log_says_which_planes_were_redone(make_trainer, tiny_data, caplog, monkeypatch):
     redone = ClassMap(torch.zeros(21, 21, dtype=torch.int64), redone=True)
-    monkeypatch.setattr("callbacks.evaluation.classify_plane_with_error", lambda *_, **__: redone)
+    monkeypatch.setattr(
+        "regularizer_collection.callbacks.evaluation.classify_plane_with_error",
+        lambda *_, **__: redone,
+    )
     with caplog.at_level("INFO"):
         evaluate(make_trainer, tiny_data, num_planes=2)
     assert "zoom_0.1: 2 planes redone exactly" in caplog.text

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from callbacks import StopOnNonFiniteLoss
-from lightning_modules import NoRegClassifier
+from regularizer_collection.callbacks import StopOnNonFiniteLoss
+from regularizer_collection.lightning_modules import NoRegClassifier
 
 
 class DivergesAtStep(NoRegClassifier):

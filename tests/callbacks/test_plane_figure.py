@@ -3,7 +3,7 @@ import pytest
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from callbacks.plane_figure import class_colors, plane_figure
+from regularizer_collection.callbacks.plane_figure import class_colors, plane_figure
 
 
 def draw(class_map, distance=3.0, half_width=10.0):

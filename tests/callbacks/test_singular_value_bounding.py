@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from callbacks import SingularValueBounding
-from lightning_modules import NoRegClassifier, SVBClassifier
+from regularizer_collection.callbacks import SingularValueBounding
+from regularizer_collection.lightning_modules import NoRegClassifier, SVBClassifier
 
 
 class Recorder(SingularValueBounding):

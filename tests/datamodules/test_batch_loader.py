@@ -3,7 +3,7 @@ from itertools import chain
 import pytest
 import torch
 
-from datamodules.batch_loader import BatchLoader
+from regularizer_collection.datamodules.batch_loader import BatchLoader
 
 
 def loader(samples=103, batch_size=10, **kwargs):

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torchvision.datasets import CIFAR100
 
-from datamodules import CIFAR100DataModule, cifar100
+from regularizer_collection.datamodules import CIFAR100DataModule, cifar100
 
 
 def write(folder, split, samples=20, labels=None, protocol=2, **extra):

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from datamodules import ImageDataModule
+from regularizer_collection.datamodules import ImageDataModule
 
 
 class Counted(ImageDataModule):

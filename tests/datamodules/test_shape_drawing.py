@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from datamodules.shape_drawing import draw_shapes
+from regularizer_collection.datamodules.shape_drawing import draw_shapes
 
 NUM_CLASSES = 100
 

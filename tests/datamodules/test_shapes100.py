@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from datamodules import Shapes100DataModule
+from regularizer_collection.datamodules import Shapes100DataModule
 
 
 def test_splits_differ_and_the_runs_seed_does_not_change_them():

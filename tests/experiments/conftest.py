@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.results_file import SCHEMA_VERSION, encode_map
+from regularizer_collection.runtime.results_file import SCHEMA_VERSION, encode_map
 
 ZOOMS = ("zoom_0.025", "zoom_0.01")
 MEASURES = ("tv_isotropic", "tv_anisotropic", "boundary_length", "boundary_distance")

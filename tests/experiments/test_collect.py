@@ -1,7 +1,7 @@
 import pytest
 
-from experiments import collect_results
-from experiments.collect import load_results
+from regularizer_collection.experiments import collect_results
+from regularizer_collection.experiments.collect import load_results
 
 
 def test_there_is_a_row_for_each_run_zoom_level_and_plane(leave, tmp_path):

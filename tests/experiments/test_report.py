@@ -3,11 +3,11 @@ import re
 import pandas as pd
 import pytest
 
-from cli import main
-from experiments.collect import load_results
-from experiments.report import with_summary
-from experiments.run import PROJECT
-from experiments.study import SEEDS, VARIANTS
+from regularizer_collection.__main__ import main
+from regularizer_collection.experiments.collect import load_results
+from regularizer_collection.experiments.report import with_summary
+from regularizer_collection.experiments.run import PROJECT
+from regularizer_collection.experiments.study import SEEDS, VARIANTS
 
 
 @pytest.fixture

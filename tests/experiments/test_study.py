@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 import torch
 
-from cli import main
-from experiments import accuracy_table, collect_results, tv_table
-from experiments.run import PROJECT, Run
+from regularizer_collection.__main__ import main
+from regularizer_collection.experiments import accuracy_table, collect_results, tv_table
+from regularizer_collection.experiments.run import PROJECT, Run
 from tests.experiments.conftest import made_up
 
 TINY = (
@@ -94,8 +94,8 @@ def test_ray_gives_the_same_numbers(study, tmp_path):
 KILL_THE_FIRST_WORKER = """
 import os, signal, sys
 from pathlib import Path
-from experiments import ray_engine
-from experiments.run import Run
+from regularizer_collection.experiments import ray_engine
+from regularizer_collection.experiments.run import Run
 
 def make(run):
     mark = Path(run.root) / "killed"

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from experiments import accuracy_table, collect_results, tv_table
-from experiments.study import SEEDS, VARIANTS
-from experiments.tables import difference_table, interval_text
+from regularizer_collection.experiments import accuracy_table, collect_results, tv_table
+from regularizer_collection.experiments.study import SEEDS, VARIANTS
+from regularizer_collection.experiments.tables import difference_table, interval_text
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from functional.adaptive_map import ClassMap, adaptive_map
+from regularizer_collection.functional.adaptive_map import ClassMap, adaptive_map
 
 RESOLUTIONS = [2, 3, 7, 50, 61, 250]
 

@@ -1,6 +1,6 @@
 import torch
 
-from functional.augmentation import crop_and_flip
+from regularizer_collection.functional.augmentation import crop_and_flip
 
 
 def test_every_image_is_a_shifted_and_perhaps_mirrored_copy():

@@ -4,7 +4,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch.autograd import gradcheck, gradgradcheck
 
-from functional.batch_norm import batch_norm, synchronized_batch_norm
+from regularizer_collection.functional.batch_norm import batch_norm, synchronized_batch_norm
 
 
 @pytest.fixture(autouse=True, scope="module")

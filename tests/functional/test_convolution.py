@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch.autograd import gradgradcheck
 
-from functional.convolution import conv2d
+from regularizer_collection.functional.convolution import conv2d
 
 # (height and width, kernel, stride, padding): maps of a ResNet, small maps, odd cases.
 GEOMETRIES = [
@@ -103,7 +103,7 @@ def test_jacrev_and_vmap_pass_through():
 
 
 def test_no_weight_gradient_is_computed_when_only_the_images_gradient_is_asked_for(monkeypatch):
-    from functional import convolution
+    from regularizer_collection.functional import convolution
 
     needs_seen = []
     original = convolution._gradients

@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch.autograd import gradcheck, gradgradcheck
 
-from functional.max_pooling import max_pool2d
+from regularizer_collection.functional.max_pooling import max_pool2d
 
 
 def maps(memory_format, dtype=torch.float64):

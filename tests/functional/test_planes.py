@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from functional.planes import (
+from regularizer_collection.functional.planes import (
     classify_plane,
     classify_plane_with_error,
     plane_points,

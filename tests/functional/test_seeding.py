@@ -1,4 +1,4 @@
-from functional.seeding import derive_seed
+from regularizer_collection.functional.seeding import derive_seed
 
 
 def test_same_stream_and_keys_give_the_same_seed_and_others_another():

@@ -5,7 +5,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from functional.singular_values import bound_singular_values_, singular_values
+from regularizer_collection.functional.singular_values import (
+    bound_singular_values_,
+    singular_values,
+)
 
 EPS = 0.05
 LOW, HIGH = 1 / (1 + EPS), 1 + EPS

@@ -10,7 +10,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from functional.statistics import confidence_interval, holm, paired_difference
+from regularizer_collection.functional.statistics import (
+    confidence_interval,
+    holm,
+    paired_difference,
+)
 
 
 def test_hand_computed() -> None:

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 from torch import Tensor
 from torchmetrics.functional.image import total_variation
 
-from functional.total_variation import (
+from regularizer_collection.functional.total_variation import (
     anisotropic_tv,
     boundary_distance,
     boundary_length,

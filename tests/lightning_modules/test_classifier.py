@@ -3,8 +3,8 @@ import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import nn
 
-from datamodules import Shapes100DataModule
-from lightning_modules import (
+from regularizer_collection.datamodules import Shapes100DataModule
+from regularizer_collection.lightning_modules import (
     JacobianClassifier,
     L2Classifier,
     NoRegClassifier,

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from lightning_modules import FractionalStepLR
+from regularizer_collection.lightning_modules import FractionalStepLR
 
 
 def optimizer():

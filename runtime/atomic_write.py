@@ -8,7 +8,7 @@ from typing import TextIO
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[TextIO]:
+def atomic_write(path: Path) -> Iterator[TextIO]:
     """Opens a file that takes the place of ``path`` once all of it is on the disk.
 
     Args:

@@ -3,7 +3,7 @@ import os
 import pytest
 import torch
 
-from experiments.checkpoint_io import SafeCheckpointIO
+from regularizer_collection.runtime.checkpoint_io import SafeCheckpointIO
 from tests.conftest import fill
 
 

@@ -6,7 +6,12 @@ import torch
 import yaml
 from torch.utils.tensorboard import SummaryWriter
 
-from experiments.results_file import config_hash, decode_map, encode_map, write_results
+from regularizer_collection.runtime.results_file import (
+    config_hash,
+    decode_map,
+    encode_map,
+    write_results,
+)
 from tests.conftest import fill
 
 CONFIG = {

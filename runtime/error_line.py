@@ -2,17 +2,15 @@
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from typing import Any
 
 from pytorch_lightning import Trainer
 
-from callbacks import Evaluation
-from datamodules import ImageDataModule
-from experiments.report import write_report
-from experiments.study import run_study
-from lightning_modules import Classifier, ResNet18
+from regularizer_collection.callbacks import Evaluation
+from regularizer_collection.datamodules import ImageDataModule
+from regularizer_collection.lightning_modules import Classifier, ResNet18
 
 # Lines with which jsonargparse frames the one that says what is wrong.
 _FRAME = re.compile(
@@ -25,27 +23,31 @@ _UNKNOWN_KEY = re.compile(
 _OUT_OF_MEMORY = re.compile("Unable to allocate|can't allocate|out of memory|MemoryError|bad_alloc")
 
 
-def error_line(message: str) -> str:
-    """Condenses a message to what is wrong, and adds what to do where only we can know it."""
+def error_line(message: str, commands: Iterable[Callable[..., Any]] = ()) -> str:
+    """Condenses a message to what is wrong, and adds what to do where only we can know it.
+
+    Args:
+        message: Text of an exception.
+        commands: Functions whose arguments are keys of the command line too.
+    """
     lines = [line.strip() for line in message.splitlines()]
     kept = [line.removeprefix("- ") for line in lines if not _FRAME.match(line)]
     text = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", " ".join(kept))
     if unknown := _UNKNOWN_KEY.search(text):
         key = next(group for group in unknown.groups() if group).rpartition(".")[2]
-        if nearest := get_close_matches(key, _known_keys(), 1):
+        if nearest := get_close_matches(key, _known_keys(commands), 1):
             text += f"; did you mean {nearest[0]}?"
     if _OUT_OF_MEMORY.search(text):
         text += "; give a smaller --data.batch_size, or more memory"
     return text
 
 
-def _known_keys() -> set[str]:
+def _known_keys(commands: Iterable[Callable[..., Any]]) -> set[str]:
     known: list[Callable[..., Any]] = [
         Trainer,
         ResNet18,
         Evaluation,
-        run_study,
-        write_report,
+        *commands,
         *_family(Classifier),
         *_family(ImageDataModule),
     ]

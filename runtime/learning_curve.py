@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from callbacks.dashboard import WALL_TIME
+from regularizer_collection.callbacks.dashboard import WALL_TIME
 
 TAGS = (
     *("train/accuracy", "test_curve/accuracy", "val/accuracy"),

@@ -10,7 +10,7 @@ import yaml
 
 ALLOWED = {
     *("torch", "torchvision", "torchmetrics", "pytorch_lightning"),
-    *("callbacks", "datamodules", "functional", "lightning_modules"),
+    *("regularizer_collection", "callbacks", "datamodules", "functional", "lightning_modules"),
 }
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 

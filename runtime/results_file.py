@@ -14,8 +14,8 @@ import numpy as np
 import yaml
 from torch import Tensor
 
-from experiments.learning_curve import learning_curve, wall_time
-from experiments.whole_file import whole_file
+from regularizer_collection.runtime.atomic_write import atomic_write
+from regularizer_collection.runtime.learning_curve import learning_curve, wall_time
 
 NAME = "results.json"
 SCHEMA_VERSION = 1
@@ -78,7 +78,7 @@ def write_results(
         "versions": {name: version(name) for name in _PACKAGES},
     }
     path = folder / NAME
-    with whole_file(path) as file:
+    with atomic_write(path) as file:
         json.dump(results, file, indent=1)
     return path
 

@@ -1,6 +1,6 @@
 import pytest
 
-from experiments.allowed_imports import check_imports
+from regularizer_collection.runtime.allowed_imports import check_imports
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,13 @@ import sys
 
 import pytest
 
-from experiments.run import PROJECT
-from experiments.run_lock import run_lock
+from regularizer_collection.experiments.run import PROJECT
+from regularizer_collection.runtime.run_lock import run_lock
 
 HOLD = """
 import sys
 from pathlib import Path
-from experiments.run_lock import run_lock
+from regularizer_collection.runtime.run_lock import run_lock
 with run_lock(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

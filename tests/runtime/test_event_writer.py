@@ -4,7 +4,7 @@ import time
 import pytest
 from torch.utils.tensorboard import SummaryWriter
 
-from experiments.event_writer import quiet_event_writer
+from regularizer_collection.runtime.event_writer import quiet_event_writer
 from tests.conftest import fill
 
 

@@ -8,7 +8,7 @@ import pytest
 
 TOUCH_16_MIB_AGAIN_AND_AGAIN = """
 import resource, torch
-from experiments.memory import keep_freed_memory
+from regularizer_collection.runtime.memory import keep_freed_memory
 {setup}
 faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 def touch(): return [torch.zeros(2**20) for _ in range(4)]

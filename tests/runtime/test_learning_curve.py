@@ -1,6 +1,6 @@
 from torch.utils.tensorboard import SummaryWriter
 
-from experiments.learning_curve import learning_curve, wall_time
+from regularizer_collection.runtime.learning_curve import learning_curve, wall_time
 
 
 def log(folder, suffix, points):

@@ -1,0 +1,1 @@
+"""What one run needs around the Trainer: arguments, folder, lock, atomic files, checkpoints."""
