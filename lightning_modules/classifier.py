@@ -1,8 +1,9 @@
 """What all variants share: backbone, loss, metrics, optimizer and schedule."""
 
 import copy
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -13,15 +14,20 @@ from torch.optim import SGD, Optimizer
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
+from regularizer_collection.functional.checks import check_at_least
+from regularizer_collection.functional.pixels import PixelSpace
 from regularizer_collection.functional.seeding import derive_seed
 from regularizer_collection.lightning_modules.fractional_step_lr import FractionalStepLR
 from regularizer_collection.lightning_modules.resnet18 import ResNet18
+from regularizer_collection.regularizers import Regularizer, Step, regularized_loss
 
 Batch = tuple[Tensor, Tensor]
 
 
 class Classifier(LightningModule):
-    """Trains a backbone with cross-entropy; a subclass adds its regularizer in :meth:`penalty`.
+    """Trains a backbone with cross-entropy and a list of regularizers.
+
+    A subclass names a variant: it puts its own regularizer in front of the list.
 
     Before each training batch the random state is set from (seed, epoch, batch, rank), so a resumed
     run drops the same features as one that was never interrupted.
@@ -30,25 +36,36 @@ class Classifier(LightningModule):
         backbone: Network from images [batch, 3, height, width] to logits [batch, classes]; the
             default is :class:`ResNet18` with ``num_classes`` logits.
         num_classes: Number of classes.
+        regularizers: What changes the loss of a training step, in the order of the calls.
+        penalty_warmup_steps: Optimizer steps in which the weight of every penalty rises linearly
+            from 0.
         optimizer: Builds the optimizer from the parameters.
         lr_scheduler: Builds the schedule from the optimizer.
         lr_interval: Steps the schedule after every optimizer "step" or after every "epoch".
-        seed: Seed of dropout and random projections.
+        seed: Seed of dropout and of all that regularizers draw.
+
+    Raises:
+        ValueError: If an argument is out of range.
     """
 
     def __init__(
         self,
         backbone: nn.Module | None = None,
         num_classes: int = 100,
+        regularizers: Sequence[Regularizer] = (),
+        penalty_warmup_steps: int = 0,
         optimizer: OptimizerCallable = partial(SGD, lr=0.1, momentum=0.9),
         lr_scheduler: LRSchedulerCallable = FractionalStepLR,
         lr_interval: Literal["step", "epoch"] = "step",
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters(ignore=["backbone", "optimizer", "lr_scheduler"])
+        self.save_hyperparameters(ignore=["backbone", "regularizers", "optimizer", "lr_scheduler"])
+        check_at_least("penalty_warmup_steps", penalty_warmup_steps, 0)
         self.backbone = backbone if backbone is not None else ResNet18(num_classes)
         self.num_classes = num_classes
+        self.regularizers = nn.ModuleList(regularizers)
+        self.penalty_warmup_steps = penalty_warmup_steps
         self.build_optimizer = optimizer
         self.build_lr_scheduler = lr_scheduler
         self.lr_interval = lr_interval
@@ -67,10 +84,6 @@ class Classifier(LightningModule):
         folded = getattr(self.backbone, "folded", None)
         return folded() if callable(folded) else copy.deepcopy(self.backbone).eval()
 
-    def penalty(self, logits: Tensor, images: Tensor, batch_idx: int) -> Tensor | None:
-        """Returns the regularizer's term of the loss, a scalar, or None where there is none."""
-        return None
-
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Sets the random state of this batch."""
         seed = derive_seed("dropout", self.seed, self.current_epoch, batch_idx, self.global_rank)
@@ -81,17 +94,42 @@ class Classifier(LightningModule):
             torch.manual_seed(seed)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Returns cross-entropy plus penalty, both logged under ``train/``."""
+        """Returns the regularized loss, logged with its terms under ``train/``.
+
+        Where a regularizer mixed the targets, accuracy is that of the heavier label.
+        """
         images, labels = batch
-        logits = self(images)
-        cross_entropy = F.cross_entropy(logits, labels)
-        penalty = self.penalty(logits, images, batch_idx)
-        loss = cross_entropy if penalty is None else cross_entropy + penalty
-        self.train_accuracy.update(logits.detach(), labels)
-        self.log("train/loss", loss, prog_bar=True)
-        self.log("train/cross_entropy", cross_entropy)
+        terms = regularized_loss(
+            self.backbone, self._regularizers(), images, labels, self._step(batch_idx)
+        )
+        is_mixed = terms.targets.is_floating_point()
+        heaviest = terms.targets.argmax(1) if is_mixed else terms.targets
+        self.train_accuracy.update(terms.logits.detach(), heaviest)
+        self.log("train/loss", terms.total, prog_bar=True)
+        self.log("train/cross_entropy", terms.cross_entropy)
+        for name, penalty in terms.penalties.items():
+            self.log(f"train/{name}", penalty)
         self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
-        return loss
+        return terms.total
+
+    def _regularizers(self) -> Sequence[Regularizer]:
+        return cast(Sequence[Regularizer], self.regularizers)
+
+    def _step(self, batch_idx: int) -> Step:
+        data = getattr(self.trainer, "datamodule", None)
+        mean, std = getattr(data, "mean", None), getattr(data, "std", None)
+        return Step(
+            self.backbone,
+            self.num_classes,
+            index=batch_idx,
+            epoch=self.current_epoch,
+            global_step=self.trainer.global_step,
+            seed=self.seed,
+            rank=self.global_rank,
+            world_size=self.trainer.world_size,
+            pixels=PixelSpace(mean, std) if mean and std else None,
+            penalty_warmup_steps=self.penalty_warmup_steps,
+        )
 
     def on_train_epoch_end(self) -> None:
         """Logs the accuracy over the epoch's training batches."""

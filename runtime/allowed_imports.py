@@ -10,7 +10,14 @@ import yaml
 
 ALLOWED = {
     *("torch", "torchvision", "torchmetrics", "pytorch_lightning"),
-    *("regularizer_collection", "callbacks", "datamodules", "functional", "lightning_modules"),
+    *(
+        "regularizer_collection",
+        "callbacks",
+        "datamodules",
+        "functional",
+        "lightning_modules",
+        "regularizers",
+    ),
 }
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 

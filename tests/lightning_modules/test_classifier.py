@@ -10,6 +10,7 @@ from regularizer_collection.lightning_modules import (
     NoRegClassifier,
     SVBClassifier,
 )
+from regularizer_collection.regularizers import Penalty
 
 # Losses of the first 5 steps on fixed data with seed 0, dropout 0.5. They guard against changes
 # that nobody meant; a change that is meant replaces them.
@@ -90,12 +91,15 @@ def test_any_torch_scheduler_replaces_the_schedule_and_steps_by_epoch_if_asked(
 
 
 def test_l2_equals_no_reg_with_the_penalty_in_the_loss(tiny_data, make_trainer):
-    class WithPenalty(NoRegClassifier):
-        def penalty(self, logits, images, batch_idx):
-            return 0.05 / 2 * sum(p.square().sum() for p in self.parameters())
+    class SquaredWeights(Penalty):
+        def value(self, logits, images, targets, step):
+            return sum(p.square().sum() for p in step.backbone.parameters()) / 2
 
     weights = []
-    for cls, kwargs in [(L2Classifier, {"weight_decay": 0.05}), (WithPenalty, {})]:
+    for cls, kwargs in [
+        (L2Classifier, {"weight_decay": 0.05}),
+        (NoRegClassifier, {"regularizers": [SquaredWeights(0.05)]}),
+    ]:
         torch.manual_seed(0)
         model = cls(backbone=linear_backbone(), **kwargs)
         make_trainer(max_epochs=1).fit(model, tiny_data)
@@ -146,6 +150,24 @@ def test_a_penalty_every_second_step_has_twice_the_weight(tiny_data, make_traine
     assert losses[2] == pytest.approx([cross_entropy + 2 * penalty, cross_entropy] * 3, rel=1e-4)
 
 
+def test_the_weight_of_a_penalty_rises_from_zero_with_the_optimizer_steps(tiny_data, make_trainer):
+    linear = nn.Linear(3072, 100)
+    with torch.no_grad():
+        linear.weight.fill_(0.01)
+        linear.bias.zero_()
+    model = JacobianClassifier(
+        lambda_jacobian=1.0,
+        num_projections=-1,
+        penalty_warmup_steps=4,
+        backbone=nn.Sequential(nn.Flatten(), linear),
+        optimizer=lambda params: torch.optim.SGD(params, lr=0.0),
+    )
+    losses = Losses(make_trainer(max_epochs=1), model, tiny_data)
+    penalty, cross_entropy = 307200 * 0.01**2 / 2, torch.tensor(100.0).log().item()
+    ramp = [0, 1 / 4, 2 / 4, 3 / 4, 1, 1]
+    assert losses == pytest.approx([cross_entropy + share * penalty for share in ramp], rel=1e-4)
+
+
 def test_one_forward_pass_serves_loss_and_penalty(tiny_data, make_trainer):
     class Counting(nn.Module):
         def __init__(self):
@@ -181,7 +203,7 @@ def test_checkpoints_hold_plain_types_only(tiny_data, make_trainer, tmp_path):
     loaded = JacobianClassifier.load_from_checkpoint(
         tmp_path / "x.ckpt", backbone=linear_backbone(), lambda_jacobian=0.5
     )
-    assert loaded.lambda_jacobian == 0.5
+    assert loaded.regularizers[0].coefficient == 0.5
 
 
 @pytest.mark.parametrize("stop_after", [1, 2])
@@ -251,6 +273,7 @@ def test_a_run_resumed_in_mid_epoch_sees_the_rest_of_the_epoch(tiny_data, make_t
         (JacobianClassifier, {"lambda_jacobian": -0.1}, "lambda_jacobian is -0.1; give 0 or more"),
         (JacobianClassifier, {"num_projections": 0}, "num_projections is 0; give 1 or more"),
         (JacobianClassifier, {"every_n_steps": 0}, "every_n_steps is 0; give 1 or more"),
+        (NoRegClassifier, {"penalty_warmup_steps": -1}, "penalty_warmup_steps is -1; give 0"),
     ],
 )
 def test_refuses_wrong_arguments(cls, arguments, message):

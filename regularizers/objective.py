@@ -1,0 +1,79 @@
+"""The loss of one training step with any regularizers: the whole order of calls."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from regularizer_collection.regularizers.regularizer import Regularizer
+from regularizer_collection.regularizers.step import Step
+
+
+class Terms(NamedTuple):
+    """What a training step computed.
+
+    Attributes:
+        total: Loss to minimise.
+        cross_entropy: Cross-entropy at the present weights.
+        penalties: Further terms at the present weights, by name.
+        logits: Logits [batch, classes] at the present weights.
+        targets: Labels [batch], or probabilities [batch, classes] where a regularizer mixed them.
+    """
+
+    total: Tensor
+    cross_entropy: Tensor
+    penalties: dict[str, Tensor]
+    logits: Tensor
+    targets: Tensor
+
+
+def regularized_loss(
+    backbone: nn.Module,
+    regularizers: Iterable[Regularizer],
+    images: Tensor,
+    labels: Tensor,
+    step: Step,
+) -> Terms:
+    """Computes cross-entropy and penalties the way the regularizers ask for, top to bottom.
+
+    Args:
+        backbone: Network from images to logits.
+        regularizers: What changes the loss; their order is the order of the calls.
+        images: Normalised images [batch, channels, height, width].
+        labels: Labels [batch].
+        step: Where the training stands.
+
+    Returns:
+        The loss and what it consists of.
+    """
+    named = _named(regularizers)
+    targets = labels
+    for regularizer in named.values():
+        images, targets = regularizer.transform(images, targets, step)
+    images = images.detach()
+    images.requires_grad_(any(r.needs_image_gradient(step) for r in named.values()))
+    evaluations: list[tuple[Tensor, dict[str, Tensor], Tensor]] = []
+
+    def loss() -> Tensor:
+        logits = backbone(images)
+        cross_entropy = F.cross_entropy(logits, targets)
+        terms = ((name, r.penalty(logits, images, targets, step)) for name, r in named.items())
+        penalties = {name: term for name, term in terms if term is not None}
+        evaluations.append((cross_entropy, penalties, logits))
+        return sum(penalties.values(), start=cross_entropy)
+
+    minimised = loss
+    for regularizer in reversed(named.values()):  # so that the first of the list is outermost
+        minimised = regularizer.wrap(minimised, step)
+    total = minimised()
+    return Terms(total, *evaluations[0], targets)
+
+
+def _named(regularizers: Iterable[Regularizer]) -> dict[str, Regularizer]:
+    """Names each regularizer; a second of one class gets ``<name>_2`` and so on."""
+    named: dict[str, Regularizer] = {}
+    for regularizer in regularizers:
+        twins = sum(type(other) is type(regularizer) for other in named.values())
+        named[f"{regularizer.name}_{twins + 1}" if twins else regularizer.name] = regularizer
+    return named

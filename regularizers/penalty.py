@@ -1,0 +1,52 @@
+"""The base of terms that are added to the loss."""
+
+from abc import abstractmethod
+
+from torch import Tensor
+
+from regularizer_collection.functional.checks import check_at_least
+from regularizer_collection.regularizers.regularizer import Regularizer
+from regularizer_collection.regularizers.step import Step
+
+
+class Penalty(Regularizer):
+    """Minimises cross-entropy + coefficient * :meth:`value`.
+
+    Args:
+        coefficient: Weight of the term; with 0 it is never computed.
+        every_n_steps: Adds the term in every n-th batch of an epoch, with n times the weight: the
+            same expected gradient for less work.
+        warmup_steps: Optimizer steps in which the weight rises linearly from 0; None takes
+            ``Step.penalty_warmup_steps``.
+
+    Raises:
+        ValueError: If an argument is out of range.
+    """
+
+    def __init__(
+        self, coefficient: float, every_n_steps: int = 1, warmup_steps: int | None = None
+    ) -> None:
+        super().__init__()
+        check_at_least("coefficient", coefficient, 0)
+        check_at_least("every_n_steps", every_n_steps, 1)
+        check_at_least("warmup_steps", warmup_steps or 0, 0)
+        self.coefficient = coefficient
+        self.every_n_steps = every_n_steps
+        self.warmup_steps = warmup_steps
+
+    @abstractmethod
+    def value(self, logits: Tensor, images: Tensor, targets: Tensor, step: Step) -> Tensor:
+        """Computes what is penalised, a scalar; the arguments are those of :meth:`penalty`."""
+
+    def weight(self, step: Step) -> float:
+        """Returns the factor of :meth:`value` in this step."""
+        if step.index % self.every_n_steps:
+            return 0.0
+        warmup = step.penalty_warmup_steps if self.warmup_steps is None else self.warmup_steps
+        ramp = min(1.0, step.global_step / warmup) if warmup else 1.0
+        return self.every_n_steps * self.coefficient * ramp
+
+    def penalty(self, logits: Tensor, images: Tensor, targets: Tensor, step: Step) -> Tensor | None:
+        """Returns the weighted term, or None in a step of weight 0."""
+        weight = self.weight(step)
+        return weight * self.value(logits, images, targets, step) if weight else None

@@ -1,0 +1,80 @@
+"""Where a training step stands."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from regularizer_collection.functional.pixels import PixelSpace
+from regularizer_collection.functional.seeding import derive_seed
+
+
+@dataclass(frozen=True)
+class Step:
+    """Where a training step stands, and what a regularizer may use in it.
+
+    Attributes:
+        backbone: Network from images to logits, in training mode.
+        num_classes: Number of classes.
+        index: Number of the batch in its epoch, from 0.
+        epoch: Number of the epoch, from 0.
+        global_step: Optimizer steps since the training began.
+        seed: Seed of all random numbers.
+        rank: Number of this process.
+        world_size: Number of processes, which share the global batch.
+        pixels: Pixel values behind the normalised images; None where the data does not tell.
+        penalty_warmup_steps: Optimizer steps in which the weight of a penalty rises from 0, for
+            penalties that set none of their own.
+    """
+
+    backbone: nn.Module
+    num_classes: int
+    index: int = 0
+    epoch: int = 0
+    global_step: int = 0
+    seed: int = 0
+    rank: int = 0
+    world_size: int = 1
+    pixels: PixelSpace | None = None
+    penalty_warmup_steps: int = 0
+
+    def generator(
+        self, stream: str, device: torch.device | str = "cpu", shared: bool = False
+    ) -> torch.Generator:
+        """Makes a generator whose numbers depend on this step alone, so a resumed run repeats them.
+
+        Args:
+            stream: What the numbers are for, such as "projections".
+            device: Where the numbers are drawn.
+            shared: Whether all processes draw the same; otherwise each draws its own.
+        """
+        keys = (self.seed, self.epoch, self.index)
+        seed = derive_seed(stream, *keys) if shared else derive_seed(stream, *keys, self.rank)
+        return torch.Generator(device).manual_seed(seed)
+
+    def share(self, of_global_batch: Tensor) -> Tensor:
+        """Returns this process's rows of what was drawn for the global batch [rows, ...]."""
+        return of_global_batch[self.rank :: self.world_size]
+
+    def probabilities(self, targets: Tensor) -> Tensor:
+        """Returns class probabilities [batch, classes] of labels [batch] or of probabilities."""
+        if targets.is_floating_point():
+            return targets
+        return F.one_hot(targets, self.num_classes).float()
+
+    def pixel_space(self, user: str) -> PixelSpace:
+        """Returns the pixel values behind the images.
+
+        Args:
+            user: Name of what needs them, for the message.
+
+        Raises:
+            ValueError: If they are not known.
+        """
+        if self.pixels is None:
+            raise ValueError(
+                f"{user} works on pixels, and the data does not tell how images are normalised; "
+                "give a data module with mean and std"
+            )
+        return self.pixels

@@ -1,0 +1,111 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from regularizer_collection.regularizers import Penalty, Regularizer, Step, regularized_loss
+
+
+class Recording(Regularizer):
+    """Writes down which of its methods is called."""
+
+    def __init__(self, label, calls):
+        super().__init__()
+        self.label, self.calls = label, calls
+
+    def transform(self, images, targets, step):
+        self.calls.append(f"transform {self.label}")
+        return images, targets
+
+    def penalty(self, logits, images, targets, step):
+        self.calls.append(f"penalty {self.label}")
+
+    def wrap(self, loss, step):
+        def wrapped():
+            self.calls.append(f"enter {self.label}")
+            return loss()
+
+        return wrapped
+
+
+class SmoothTargets(Regularizer):
+    def transform(self, images, targets, step):
+        return images, step.probabilities(targets) * 0.9 + 0.1 / step.num_classes
+
+
+class MeanLogit(Penalty):
+    def value(self, logits, images, targets, step):
+        return logits.mean()
+
+
+class ImageGradient(Regularizer):
+    def needs_image_gradient(self, step):
+        return True
+
+    def penalty(self, logits, images, targets, step):
+        return torch.autograd.grad(logits.sum(), images, create_graph=True)[0].square().sum()
+
+
+@pytest.fixture
+def backbone():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(12, 5))
+
+
+@pytest.fixture
+def batch():
+    return torch.randn(6, 3, 2, 2), torch.arange(6) % 5
+
+
+def test_without_regularizers_it_is_cross_entropy(backbone, batch):
+    images, labels = batch
+    terms = regularized_loss(backbone, [], images, labels, Step(backbone, 5))
+    assert torch.equal(terms.total, F.cross_entropy(backbone(images), labels))
+    assert terms.penalties == {}
+    assert torch.equal(terms.targets, labels)
+
+
+def test_the_order_of_the_list_is_the_order_of_the_calls(backbone, batch):
+    calls = []
+    both = [Recording("a", calls), Recording("b", calls)]
+    regularized_loss(backbone, both, *batch, Step(backbone, 5))
+    assert calls == [
+        *("transform a", "transform b"),
+        *("enter a", "enter b"),
+        *("penalty a", "penalty b"),
+    ]
+
+
+def test_the_loss_is_the_sum_of_its_terms_and_a_twin_is_named_second(backbone, batch):
+    penalties = [MeanLogit(2.0), MeanLogit(3.0)]
+    terms = regularized_loss(backbone, penalties, *batch, Step(backbone, 5))
+    mean = backbone(batch[0]).mean()
+    torch.testing.assert_close(terms.penalties, {"mean_logit": 2 * mean, "mean_logit_2": 3 * mean})
+    torch.testing.assert_close(terms.total, terms.cross_entropy + 5 * mean)
+
+
+def test_mixed_targets_reach_the_cross_entropy(backbone, batch):
+    images, labels = batch
+    terms = regularized_loss(backbone, [SmoothTargets()], images, labels, Step(backbone, 5))
+    expected = F.cross_entropy(backbone(images), labels, label_smoothing=0.1)
+    torch.testing.assert_close(terms.total, expected)
+
+
+def test_images_require_a_gradient_only_where_asked_for_and_the_callers_never(backbone, batch):
+    seen = []
+    backbone.register_forward_hook(lambda module, args, output: seen.append(args[0].requires_grad))
+    regularized_loss(backbone, [MeanLogit(1.0)], *batch, Step(backbone, 5))
+    terms = regularized_loss(backbone, [ImageGradient()], *batch, Step(backbone, 5))
+    assert seen == [False, True]
+    assert not batch[0].requires_grad
+    summed = backbone[1].weight.sum(0).square().sum()
+    torch.testing.assert_close(terms.penalties["image_gradient"], 6 * summed)
+
+
+def test_what_is_logged_was_seen_at_the_present_weights(backbone, batch):
+    class Twice(Regularizer):
+        def wrap(self, loss, step):
+            return lambda: 0 * loss() + 2 * loss()
+
+    terms = regularized_loss(backbone, [Twice()], *batch, Step(backbone, 5))
+    torch.testing.assert_close(terms.total, 2 * terms.cross_entropy)
