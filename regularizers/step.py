@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -56,6 +57,24 @@ class Step:
     def share(self, of_global_batch: Tensor) -> Tensor:
         """Returns this process's rows of what was drawn for the global batch [rows, ...]."""
         return of_global_batch[self.rank :: self.world_size]
+
+    def gather(self, rows: Tensor) -> Tensor:
+        """Returns the rows [rows, ...] of all processes in the order of the global batch.
+
+        Gradients do not pass. It is the inverse of :meth:`share`.
+        """
+        if self.world_size == 1:
+            return rows
+        count = torch.tensor(len(rows), device=rows.device)
+        counts = [torch.empty_like(count) for _ in range(self.world_size)]
+        dist.all_gather(counts, count)
+        longest = int(torch.stack(counts).max())  # the last global batch need not divide evenly
+        padded = rows.new_zeros(longest, *rows.shape[1:])
+        padded[: len(rows)] = rows
+        shares = [torch.empty_like(padded) for _ in range(self.world_size)]
+        dist.all_gather(shares, padded)
+        total = int(torch.stack(counts).sum())
+        return torch.stack(shares, 1).flatten(0, 1)[:total]
 
     def probabilities(self, targets: Tensor) -> Tensor:
         """Returns class probabilities [batch, classes] of labels [batch] or of probabilities."""
