@@ -1,32 +1,87 @@
-"""What becomes of the arguments before LightningCLI reads them."""
+"""What becomes of the arguments before jsonargparse reads them."""
 
+import argparse
+import json
 import re
+from collections.abc import Collection, Iterator, Sequence
 
-from regularizer_collection.runtime.allowed_imports import check_imports
 from regularizer_collection.runtime.config_files import find_config
 
-
-def prepare_arguments(args: list[str]) -> list[str]:
-    """Finds bare config names, names the variant after the first, takes LightningCLI's own keys."""
-    prepared, variant = [], None
-    for previous, arg in zip(["", *args], args, strict=False):
-        if previous == "--config" or arg.startswith("--config="):
-            config = find_config(arg.removeprefix("--config="))
-            variant = variant or config.stem
-            arg = str(config) if previous == "--config" else f"--config={config}"
-        prepared.append(re.sub(r"^--(optimizer|lr_scheduler)\b", r"--model.\1", arg))
-    # In front of the configs, so that a variant that they name wins.
-    return prepared[:1] + (["--variant", variant] if variant else []) + prepared[1:]
+_OF_EACH_FIT = re.compile(
+    r"--(model|data|optimizer|lr_scheduler|allow_imports|\w+\.[\w.]+)\+?(=|$)"
+)
+_RANGE = re.compile(r"(\d+)-(\d+)")
 
 
-def take_allowed_imports(args: list[str]) -> list[str]:
-    """Refuses classes of packages that no ``--allow_imports NAME`` names, and takes these out."""
-    kept: list[str] = []
-    allowed: list[str] = []
-    for previous, arg in zip(["", *args], args, strict=False):
-        if previous == "--allow_imports" or arg.startswith("--allow_imports="):
-            allowed.append(arg.removeprefix("--allow_imports="))
-        elif arg != "--allow_imports":
-            kept.append(arg)
-    check_imports(kept, allowed)
-    return kept
+def take_allowed_imports(args: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Splits off the packages that ``--allow_imports NAME`` trusts.
+
+    They are no key of a config: a file must not grant leave to itself.
+
+    Returns:
+        The packages and the other arguments.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--allow_imports", action="append", default=[])
+    known, others = parser.parse_known_args(args)
+    return known.allow_imports, others
+
+
+def command_first(args: Sequence[str], commands: Collection[str]) -> list[str]:
+    """Moves what stands in front of the command behind it, as in ``--config x.yaml fit``."""
+    place = next((place for place, arg in enumerate(args) if arg in commands), 0)
+    return [*args[place : place + 1], *args[:place], *args[place + 1 :]]
+
+
+def short_keys(args: Sequence[str]) -> list[str]:
+    """Writes LightningCLI's ``--optimizer`` and ``--lr_scheduler`` as keys of the model."""
+    return [re.sub(r"^--(optimizer|lr_scheduler)\b", r"--model.\1", arg) for arg in args]
+
+
+def study_arguments(args: Sequence[str], lists: Collection[str]) -> list[str]:
+    """Writes a study's lists as jsonargparse reads them, and gathers what is meant for each fit.
+
+    A list may be given as ``0,1``, as ``0 1``, as ``[0, 1]`` or, of numbers, as ``0-4``.
+
+    Args:
+        args: Arguments after ``study``.
+        lists: Names of the options that take a list.
+
+    Raises:
+        FileNotFoundError: If the study's config does not exist.
+    """
+    own: list[str] = []
+    options: list[str] = []
+    for key, values in _grouped(args):
+        if _OF_EACH_FIT.match(key):
+            options += [key, *values]
+        elif key.removeprefix("--") in lists and values:
+            items = [item for value in values for item in value.strip("[]").split(",")]
+            own.append(f"{key}=[{','.join(map(_written_out, items))}]")
+        elif key == "--config":
+            own += [key, *(str(find_config(value)) for value in values)]
+        else:
+            own += [key, *values]
+    return [*own, f"--options+={json.dumps(options)}"] if options else own
+
+
+def _grouped(args: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    """Yields each option with what stands behind it, up to the next."""
+    groups: list[tuple[str, list[str]]] = []
+    for arg in args:
+        if arg.startswith("--"):
+            key, equals, value = arg.partition("=")
+            groups.append((key, [value] if equals else []))
+        elif groups:
+            groups[-1][1].append(arg)
+        else:
+            groups.append((arg, []))
+    yield from groups
+
+
+def _written_out(item: str) -> str:
+    """Writes ``0-4`` as ``0,1,2,3,4``."""
+    if ends := _RANGE.fullmatch(item.strip()):
+        first, last = map(int, ends.groups())
+        return ",".join(map(str, range(first, last + 1)))
+    return item

@@ -14,6 +14,7 @@ from regularizer_collection.functional.singular_values import spectra_of
 from regularizer_collection.lightning_modules import SyncBatchNorm
 from regularizer_collection.runtime.atomic_write import atomic_write
 from regularizer_collection.runtime.checkpoint_io import SafeCheckpointIO
+from regularizer_collection.runtime.config_option import UNNAMED, ConfigOption
 from regularizer_collection.runtime.event_writer import quiet_event_writer
 from regularizer_collection.runtime.results_file import write_results
 from regularizer_collection.runtime.run_folder import run_folder
@@ -34,18 +35,33 @@ class SaveConfig(SaveConfigCallback):
 class RegularizerCLI(LightningCLI):
     """LightningCLI with a folder for each run."""
 
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        """Makes a parser whose ``--config`` is ours."""
+        parser = self.parser_class(**kwargs)
+        parser.config_option = parser.add_argument(
+            "-c", "--config", action=ConfigOption, help="Path or bare name of a config."
+        )
+        return parser
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Adds the variant's name and gives the seed to everything that draws."""
         parser.add_argument(
-            "--variant", type=str, default="custom", help="Name of the run's folder."
+            "--variant", type=str, default=UNNAMED, help="Name of the run's folder."
         )
         parser.add_lightning_class_args(Evaluation, "evaluation")
         for target in ("model", "data"):
             parser.link_arguments("seed_everything", f"{target}.init_args.seed", compute_fn=int)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parses the prepared arguments, which differ from those of the process on purpose."""
+        """Parses the prepared arguments, which differ from those of the process on purpose.
+
+        Raises:
+            ValueError: If the run would be filed under the name of another variant.
+        """
         self.config = parser.parse_args(args)
+        command = self.config.subcommand
+        if command == "fit":
+            self._parser(command).config_option.check_name(self.config[command])
 
     def _parse_ckpt_path(self) -> None:
         """Keeps the config: a checkpoint of another variant is refused, not adopted."""

@@ -19,6 +19,8 @@ _FRAME = re.compile(
 _UNKNOWN_KEY = re.compile(
     r"Option '([\w.]+)' is not accepted|unrecognized arguments: --([\w.]+)|Key '([\w.]+)' is not"
 )
+_DENIED_IMPORT = re.compile(r"Importing '((\w+)[\w.]*)' is not allowed, denied by .* to allow it\.")
+_KEY = re.compile(r'[Kk]ey "([\w.]+)"')
 # numpy's, torch's on the CPU and on a GPU, and those of Python and C++.
 _OUT_OF_MEMORY = re.compile("Unable to allocate|can't allocate|out of memory|MemoryError|bad_alloc")
 
@@ -33,6 +35,12 @@ def error_line(message: str, commands: Iterable[Callable[..., Any]] = ()) -> str
     lines = [line.strip() for line in message.splitlines()]
     kept = [line.removeprefix("- ") for line in lines if not _FRAME.match(line)]
     text = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", " ".join(kept))
+    if denied := _DENIED_IMPORT.search(text):
+        keys = _KEY.findall(text[: denied.start()])
+        text = (
+            f"{': '.join(keys)}: {denied[1]} is of no package that a config may use; "
+            f"if you trust it, give --allow_imports {denied[2]}"
+        )
     if unknown := _UNKNOWN_KEY.search(text):
         key = next(group for group in unknown.groups() if group).rpartition(".")[2]
         if nearest := get_close_matches(key, _known_keys(commands), 1):

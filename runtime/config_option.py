@@ -1,0 +1,111 @@
+"""The option ``--config``."""
+
+import json
+from contextlib import chdir
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import ActionConfigFile, Namespace
+
+from regularizer_collection.runtime.config_files import find_config
+
+UNNAMED = "custom"
+"""Variant of a run that neither a config nor the command line names."""
+
+
+class ConfigOption(ActionConfigFile):
+    """Reads configs in the forms of LightningCLI's documentation, and names the variant.
+
+    A bare name is looked for in ``configs/`` too. ``optimizer`` and ``lr_scheduler`` may stand at
+    the top of a file, and all of it below the name of the command. Unless something else names it,
+    the variant is the first file's stem, to which each further file that changes the model adds its
+    own: ``svb.yaml`` and ``with_mixup.yaml`` make ``svb_mixup``.
+    """
+
+    name: str | None = None
+    _regularized_by: Any = None
+
+    def __call__(
+        self,
+        parser: Any,
+        namespace: Namespace,
+        values: str,
+        option_string: str | None = None,
+    ) -> None:
+        """Applies one config to what was read before it.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+        """
+        if isinstance(content := _mapping(values), dict):
+            folder, stem = Path(), None
+        else:
+            path = find_config(values)
+            content, values = _mapping(path.read_text()), str(path)
+            folder, stem = path.absolute().parent, path.stem
+        plain = _plain_form(content, getattr(parser, "subcommand", None))
+        named_before = namespace.get("variant")
+        with chdir(folder if plain != content else Path()):
+            super().__call__(
+                parser, namespace, json.dumps(plain) if plain != content else values, option_string
+            )
+        if stem is not None and namespace.get("variant") == named_before:
+            namespace["variant"] = self._extended(named_before, stem, "model" in plain)
+        self._regularized_by = _regularized_by(namespace)
+
+    def _extended(self, name: str | None, stem: str, changes_the_model: bool) -> str | None:
+        if name == UNNAMED:
+            self.name = stem
+        elif name is not None and name == self.name and changes_the_model:
+            self.name = f"{name}_{stem.removeprefix('with_')}"
+        else:
+            return name
+        return self.name
+
+    def check_name(self, config: Namespace) -> None:
+        """Refuses a run named after configs that regularize in another way than it does.
+
+        Args:
+            config: What the command line came to.
+
+        Raises:
+            ValueError: If the command line changed the model's class or its regularizers, and
+                nothing but the configs names the variant.
+        """
+        given = _regularized_by(config)
+        if config.get("variant") == self.name and given != self._regularized_by:
+            raise ValueError(
+                f"the command line asks for {' with '.join(given)}, which {self.name} is not; "
+                "give --variant NAME"
+            )
+
+
+def _mapping(text: str) -> Any:
+    """Returns what a text holds as YAML; jsonargparse says what is wrong with it if it must."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return None
+
+
+def _plain_form(content: Any, command: str | None) -> Any:
+    """Returns the keys of LightningCLI's other forms where this command has them."""
+    if not isinstance(content, dict):
+        return content
+    if isinstance(content.get(command), dict):
+        content = content[command]
+    moved = {key: content[key] for key in ("optimizer", "lr_scheduler") if key in content}
+    if not moved:
+        return content
+    kept = {key: value for key, value in content.items() if key not in moved}
+    model = kept.get("model") or {}
+    return kept | {"model": model | {"init_args": (model.get("init_args") or {}) | moved}}
+
+
+def _regularized_by(config: Namespace) -> list[str]:
+    """Returns the names of the model's class and of the regularizers in its list."""
+    model = config.get("model") or Namespace()
+    added = (model.get("init_args") or Namespace()).get("regularizers") or []
+    paths = [item.get("class_path", "") for item in [model, *added]]
+    return [path.rpartition(".")[2] for path in paths]
