@@ -16,12 +16,13 @@ def jacobian_norm_squared(
         logits: Outputs [batch, classes], computed from ``inputs``.
         inputs: Images [batch, ...] that require a gradient.
         num_projections: Random directions for each sample; -1 takes the basis, the exact value.
-        generator: Source of the random directions.
+        generator: Source of the random directions, and of the basis vectors' signs.
 
     Returns:
         Estimates [batch], unbiased, and differentiable unless gradients are disabled around the
-        call. Where samples interact, as in batch normalisation in training mode, the gradient of
-        the batch's sum stands for the Jacobian.
+        call. Where samples interact, as in batch normalisation in training mode, their mean is an
+        unbiased estimate of the whole batch's squared Jacobian norm divided by the batch size,
+        with -1 too.
 
     Raises:
         ValueError: If ``num_projections`` is neither -1 nor at least 1.
@@ -38,7 +39,8 @@ def output_projections(
 
     Args:
         logits: Outputs [batch, classes] whose shape, type and device the vectors take.
-        num_projections: Vectors for each sample; -1 gives the basis vectors.
+        num_projections: Vectors for each sample; -1 gives the basis vectors, each with a random
+            sign: with equal signs the terms between samples would not cancel.
         generator: Source of the random numbers.
 
     Returns:
@@ -52,7 +54,8 @@ def output_projections(
     dtype, device = logits.dtype, logits.device
     if num_projections == -1:
         basis = torch.eye(classes, dtype=dtype, device=device)
-        return basis[:, None].expand(classes, batch, classes)
+        bits = torch.randint(2, (classes, batch, 1), generator=generator, device=device)
+        return basis[:, None] * (2 * bits - 1)
     vectors = torch.randn(
         num_projections, batch, classes, generator=generator, dtype=dtype, device=device
     )

@@ -10,6 +10,7 @@ from regularizer_collection.lightning_modules.l2 import L2Classifier
 from regularizer_collection.lightning_modules.label_smoothing import LabelSmoothingClassifier
 from regularizer_collection.lightning_modules.mixup import MixupClassifier
 from regularizer_collection.lightning_modules.no_reg import NoRegClassifier
+from regularizer_collection.lightning_modules.norm_control import NormControlClassifier
 from regularizer_collection.lightning_modules.resnet18 import ResNet18
 from regularizer_collection.lightning_modules.sam import SAMClassifier
 from regularizer_collection.lightning_modules.svb import SVBClassifier
@@ -26,6 +27,7 @@ __all__ = [
     "LabelSmoothingClassifier",
     "MixupClassifier",
     "NoRegClassifier",
+    "NormControlClassifier",
     "ResNet18",
     "SAMClassifier",
     "SVBClassifier",

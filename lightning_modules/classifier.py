@@ -7,7 +7,7 @@ from typing import Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
-from pytorch_lightning import LightningModule
+from pytorch_lightning import Callback, LightningModule
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
@@ -158,6 +158,22 @@ class Classifier(LightningModule):
         loss(F.cross_entropy(logits, labels, reduction="none"))
         self.log(f"{prefix}/accuracy", accuracy, prog_bar=True)
         self.log(f"{prefix}/loss", loss, prog_bar=True)
+
+    def refuse_twin(self, callback: type[Callback], advice: str) -> None:
+        """Refuses a callback of the user's beside the module's own, which would take its place.
+
+        Args:
+            callback: Class of the module's own callback.
+            advice: What to do instead.
+
+        Raises:
+            ValueError: If the trainer has a callback of that class already.
+        """
+        if any(isinstance(other, callback) for other in self.trainer.callbacks):  # type: ignore[attr-defined]
+            raise ValueError(
+                f"{type(self).__name__} brings its own {callback.__name__}; leave the one in "
+                f"trainer.callbacks out and {advice}"
+            )
 
     def configure_optimizers(self) -> Any:
         """Builds optimizer and schedule from the config."""

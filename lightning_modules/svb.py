@@ -15,6 +15,7 @@ class SVBClassifier(Classifier):
     Args:
         eps: Width of the band [1 / (1 + eps), 1 + eps] of singular values.
         every_n_steps: Optimizer steps between two boundings.
+        bound_at_start: Bounds after the first optimizer step too, as the source experiment did.
         orthogonal_init: Starts from orthogonal weights, as in the paper; the source experiment
             does not.
         **kwargs: See :class:`Classifier`.
@@ -27,16 +28,22 @@ class SVBClassifier(Classifier):
         self,
         eps: float = 0.05,
         every_n_steps: int = 600,
+        bound_at_start: bool = True,
         orthogonal_init: bool = False,
         **kwargs: Any,
     ) -> None:
-        self.bounding = SingularValueBounding(eps, every_n_steps)
         super().__init__(**kwargs)
+        self.bounding = SingularValueBounding(eps, every_n_steps, bound_at_start)
         if orthogonal_init:
-            for parameter in self.parameters():
+            for parameter in self.backbone.parameters():
                 if parameter.ndim >= 2:
                     nn.init.orthogonal_(parameter)
 
     def configure_callbacks(self) -> list[Callback]:
-        """Returns the bounding callback."""
+        """Returns the bounding callback.
+
+        Raises:
+            ValueError: If the run has a bounding of its own.
+        """
+        self.refuse_twin(SingularValueBounding, "set --model.eps and --model.every_n_steps")
         return [self.bounding]

@@ -15,9 +15,9 @@ class Recorder(SingularValueBounding):
         super().__init__(**kwargs)
         self.steps = []
 
-    def bound_(self, *args):
+    def project_all_(self, *args):
         self.steps.append(self.last_step)
-        super().bound_(*args)
+        super().project_all_(*args)
 
 
 def small_classifier(cls=NoRegClassifier, **kwargs):
@@ -27,21 +27,22 @@ def small_classifier(cls=NoRegClassifier, **kwargs):
 
 def test_every_singular_value_lies_in_the_band_afterwards():
     model = small_classifier()
-    SingularValueBounding(eps=0.05).bound_(model)
+    SingularValueBounding(eps=0.05).project_all_(model)
     for weight in (p for p in model.parameters() if p.ndim >= 2):
         sigma = torch.linalg.svdvals(weight.flatten(1))
         assert sigma.min() >= 1 / 1.05 - 1e-4
         assert sigma.max() <= 1.05 + 1e-4
 
 
-def test_acts_after_every_nth_optimizer_step(tiny_data, make_trainer):
-    recorder = Recorder(every_n_steps=4)
+@pytest.mark.parametrize(("bound_at_start", "steps"), [(True, [1, 4, 8, 12]), (False, [4, 8, 12])])
+def test_acts_after_every_nth_optimizer_step(bound_at_start, steps, tiny_data, make_trainer):
+    recorder = Recorder(every_n_steps=4, bound_at_start=bound_at_start)
     make_trainer(max_epochs=2, callbacks=[recorder]).fit(small_classifier(), tiny_data)
-    assert recorder.steps == [4, 8, 12]
+    assert recorder.steps == steps
 
 
 def test_gradient_accumulation_counts_optimizer_steps_and_bounds_once(tiny_data, make_trainer):
-    recorder = Recorder(every_n_steps=2)
+    recorder = Recorder(every_n_steps=2, bound_at_start=False)
     trainer = make_trainer(max_epochs=2, callbacks=[recorder], accumulate_grad_batches=3)
     trainer.fit(small_classifier(), tiny_data)
     assert trainer.global_step == 4
@@ -74,6 +75,22 @@ def test_the_svb_module_attaches_the_callback_itself(tiny_data, make_trainer):
     assert sigma.min() >= 1 / 1.1 - 1e-4
 
 
+def test_a_bounding_of_the_users_beside_the_modules_own_is_refused(tiny_data, make_trainer):
+    trainer = make_trainer(max_epochs=1, callbacks=[SingularValueBounding(eps=9)])
+    with pytest.raises(ValueError, match="SVBClassifier brings its own SingularValueBounding"):
+        trainer.fit(small_classifier(SVBClassifier), tiny_data)
+
+
+def test_only_the_backbone_is_bounded(tiny_data, make_trainer):
+    model = small_classifier(SVBClassifier)
+    model.centres = nn.Parameter(5 * torch.eye(4))
+    model.backbone.register_forward_hook(
+        lambda module, args, output: output + 0 * model.centres[0, 0]
+    )
+    make_trainer(max_epochs=1).fit(model, tiny_data)
+    torch.testing.assert_close(model.centres.detach(), 5 * torch.eye(4))
+
+
 def test_orthogonal_init_starts_from_singular_values_of_one():
     model = small_classifier(SVBClassifier, orthogonal_init=True)
     sigma = torch.linalg.svdvals(model.backbone[1].weight)
@@ -91,3 +108,20 @@ def test_orthogonal_init_starts_from_singular_values_of_one():
 def test_refuses_wrong_arguments(cls, arguments, message):
     with pytest.raises(ValueError, match=message):
         cls(**arguments)
+
+
+def test_running_statistics_are_those_of_the_bounded_weights(tiny_data, make_trainer):
+    torch.manual_seed(0)
+    backbone = nn.Sequential(
+        *(nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8), nn.ReLU()),
+        *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 100)),
+    )
+    with torch.no_grad():
+        backbone[0].weight.mul_(50)
+    model = SVBClassifier(backbone=backbone, every_n_steps=6)
+    make_trainer(max_epochs=1).fit(model, tiny_data)
+    images = tiny_data.normalize(tiny_data.images_and_labels("train")[0])
+    features = backbone[0](images)
+    torch.testing.assert_close(
+        backbone[1].running_var, features.var((0, 2, 3)), rtol=0.2, atol=1e-3
+    )

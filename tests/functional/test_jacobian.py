@@ -127,3 +127,25 @@ def test_projections_are_unit_vectors_and_the_generator_decides_them():
 def test_refuses_a_number_of_projections_that_estimates_nothing(num_projections, network, images):
     with pytest.raises(ValueError, match=f"num_projections is {num_projections}; give 1 or more"):
         jacobian_norm_squared(network(images), images, num_projections)
+
+
+def test_in_training_mode_the_exact_norm_is_the_mean_of_single_projections():
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Linear(6, 12), nn.BatchNorm1d(12), nn.Tanh(), nn.Linear(12, 5), nn.BatchNorm1d(5)
+    ).double()
+    images = torch.randn(8, 6, dtype=torch.float64, requires_grad=True)
+    logits = network(images)
+    generator = torch.Generator().manual_seed(0)
+
+    def draws(num_projections, count):
+        norms = (
+            jacobian_norm_squared(logits, images, num_projections, generator).mean().detach()
+            for _ in range(count)
+        )
+        return torch.stack(list(norms))
+
+    single, exact = draws(1, 2000), draws(-1, 400)
+    error = (single.var() / 2000 + exact.var() / 400).sqrt()
+    assert abs(single.mean() - exact.mean()) < 4 * error
+    assert error < 0.02 * single.mean()

@@ -1,0 +1,67 @@
+"""Running statistics of batch normalisation, made anew for weights that were moved."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+import torch
+from pytorch_lightning import LightningModule, Trainer
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from regularizer_collection.datamodules.image_data_module import ImageDataModule
+from regularizer_collection.functional.seeding import derive_seed
+
+NUM_BATCHES = 10
+
+
+@torch.no_grad()
+def reestimate_running_statistics(network: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Sets running means and variances to their averages over batches; all else stays as it is.
+
+    Args:
+        network: Network with batch normalisation; without any, no batch is asked for.
+        batches: Normalised images [batch, channels, height, width].
+    """
+    norms = [m for m in network.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    if not norms:
+        return
+    modes = {module: module.training for module in network.modules()}
+    kept = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
+    network.eval()  # so that dropout draws nothing
+    for norm in norms:
+        norm.train()
+        norm.num_batches_tracked = torch.zeros((), dtype=torch.long)  # counts in place
+    for number, images in enumerate(batches, start=1):
+        for norm in norms:
+            norm.momentum = 1 / number  # makes the moving average the mean of all so far
+        network(images)
+    for norm, (momentum, count) in zip(norms, kept, strict=True):
+        norm.momentum, norm.num_batches_tracked = momentum, count
+    for module, mode in modes.items():
+        module.training = mode
+
+
+def training_batches(trainer: Trainer, pl_module: LightningModule, seed: int) -> Iterator[Tensor]:
+    """Yields normalised images of some training batches, the same on every process.
+
+    The training itself draws nothing from them: neither its random state nor its place in the
+    epoch moves.
+
+    Args:
+        trainer: Trainer in a fit.
+        pl_module: What it trains.
+        seed: Seed that draws the images.
+    """
+    data = getattr(trainer, "datamodule", None)
+    if isinstance(data, ImageDataModule):
+        images, _ = data.images_and_labels("train")
+        size = max(2, min(data.batch_size, len(images) // NUM_BATCHES))
+        generator = torch.Generator().manual_seed(derive_seed("running statistics", seed))
+        chosen = torch.randperm(len(images), generator=generator)[: size * NUM_BATCHES]
+        for index in chosen.split(size):
+            batch = data.normalize(images[index].to(pl_module.device))
+            yield trainer.precision_plugin.convert_input(batch)
+    else:
+        with torch.random.fork_rng():
+            for batch in islice(iter(trainer.train_dataloader), NUM_BATCHES):  # type: ignore[arg-type]
+                yield pl_module._apply_batch_transfer_handler(batch)[0]

@@ -1,0 +1,50 @@
+import torch
+from torch import nn
+
+from regularizer_collection.callbacks.running_statistics import (
+    reestimate_running_statistics,
+    training_batches,
+)
+from regularizer_collection.lightning_modules import NoRegClassifier
+
+
+def network():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.Dropout(0.5), nn.Linear(6, 2))
+
+
+def test_they_are_the_averages_over_the_batches():
+    model, batches = network(), torch.randn(7, 30, 4)
+    model(torch.randn(9, 4))
+    reestimate_running_statistics(model, batches)
+    features = model[0](batches)
+    torch.testing.assert_close(model[1].running_mean, features.mean((0, 1)))
+    torch.testing.assert_close(model[1].running_var, features.var(1).mean(0))
+
+
+def test_all_else_stays_as_it_was():
+    model = network()
+    model(torch.randn(9, 4))
+    model[3].eval()
+    weights = {name: p.clone() for name, p in model.named_parameters()}
+    state = torch.get_rng_state()
+    reestimate_running_statistics(model, torch.randn(3, 30, 4, generator=torch.Generator()))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(p, weights[name]) for name, p in model.named_parameters())
+    assert model[1].num_batches_tracked == 1
+    assert model[1].momentum == 0.1
+    assert [module.training for module in model] == [True, True, True, False]
+
+
+def test_a_network_without_batch_normalisation_asks_for_no_batch():
+    reestimate_running_statistics(nn.Linear(4, 2), iter([None]))
+
+
+def test_the_batches_of_a_step_are_the_same_again(tiny_data, make_trainer):
+    backbone = nn.Sequential(nn.Flatten(), nn.Linear(3072, 100))
+    trainer, model = make_trainer(max_epochs=1), NoRegClassifier(backbone=backbone)
+    trainer.fit(model, tiny_data)
+    first, again, other = (list(training_batches(trainer, model, seed)) for seed in (1, 1, 2))
+    assert len(first) == 10
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not torch.equal(first[0], other[0])
