@@ -37,7 +37,7 @@ class RegularizerCLI(LightningCLI):
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
         """Makes a parser whose ``--config`` is ours."""
-        parser = self.parser_class(**kwargs)
+        parser: Any = self.parser_class(**kwargs)
         parser.config_option = parser.add_argument(
             "-c", "--config", action=ConfigOption, help="Path or bare name of a config."
         )
@@ -61,7 +61,8 @@ class RegularizerCLI(LightningCLI):
         self.config = parser.parse_args(args)
         command = self.config.subcommand
         if command == "fit":
-            self._parser(command).config_option.check_name(self.config[command])
+            own: Any = self._parser(command)
+            own.config_option.check_name(self.config[command])
 
     def _parse_ckpt_path(self) -> None:
         """Keeps the config: a checkpoint of another variant is refused, not adopted."""

@@ -26,7 +26,7 @@ class ConfigOption(ActionConfigFile):
     name: str | None = None
     _regularized_by: Any = None
 
-    def __call__(
+    def __call__(  # type: ignore[override]
         self,
         parser: Any,
         namespace: Namespace,
