@@ -1,6 +1,5 @@
 """What TensorBoard shows beside loss and accuracy."""
 
-import time
 from typing import Any
 
 import torch
@@ -26,14 +25,11 @@ LAYOUT = {
 }
 """Charts of the Custom Scalars tab; tags are regular expressions."""
 
-WALL_TIME = "wall_time_seconds"
-"""Tag of the seconds since training, or testing, began; no change of the clock moves them."""
-
 
 class Dashboard(Callback):
-    """Logs Jacobian norm, spectrum of every layer and wall time; lays out the charts.
+    """Logs Jacobian norm and spectrum of every layer once an epoch; lays out the charts.
 
-    All are logged once an epoch, the wall time also after testing. ``jacobian/norm`` is the mean of
+    ``jacobian/norm`` is the mean of
     ||J||_F, exact and in eval mode, over a fixed batch of test images. ``svb/sigma_min`` and
     ``svb/sigma_max`` are the extremes over all layers; each layer has its own beside a histogram.
 
@@ -51,22 +47,17 @@ class Dashboard(Callback):
         self.num_images = num_images
         self.seed = seed
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Starts the watch."""
-        self._started = time.monotonic()
-
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes the layout of the charts."""
         for writer in _writers(trainer):
             writer.add_custom_scalars(LAYOUT)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Logs Jacobian norm, spectra and wall time."""
+        """Logs Jacobian norm and spectra."""
         if not trainer.is_global_zero:
             return
         self._log_jacobian_norm(trainer, pl_module)
         self._log_spectra(trainer, pl_module)
-        self._log_wall_time(trainer)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Enters hyperparameters with the real test metrics, and flushes."""
@@ -79,7 +70,6 @@ class Dashboard(Callback):
             if isinstance(logger, TensorBoardLogger):
                 hyperparameters = dict(pl_module.hparams_initial)
                 logger.log_hyperparams(hyperparameters, metrics, trainer.global_step)
-        self._log_wall_time(trainer)
         for writer in _writers(trainer):
             writer.flush()
 
@@ -109,10 +99,6 @@ class Dashboard(Callback):
                 writer.add_histogram(f"singular_values/{layer}", sigma, trainer.global_step)
                 writer.add_scalar(f"sigma_min/{layer}", sigma[0], trainer.global_step)
                 writer.add_scalar(f"sigma_max/{layer}", sigma[-1], trainer.global_step)
-
-    def _log_wall_time(self, trainer: Trainer) -> None:
-        for writer in _writers(trainer):
-            writer.add_scalar(WALL_TIME, time.monotonic() - self._started, trainer.global_step)
 
 
 def _writers(trainer: Trainer) -> list[SummaryWriter]:

@@ -1,5 +1,6 @@
 """The base of every data set: subclass it to plug in another one."""
 
+import hashlib
 from abc import abstractmethod
 from typing import Any, ClassVar, Literal
 
@@ -105,6 +106,17 @@ class ImageDataModule(LightningDataModule):
     def images_and_labels(self, split: Literal["train", "val", "test"]) -> tuple[Tensor, Tensor]:
         """Returns images [samples, height, width, 3] (uint8) and labels of a split after setup."""
         return self._splits[split]
+
+    def fingerprint(self) -> dict[str, str]:
+        """Hashes images and labels of each split that is loaded."""
+        hashes = {}
+        for split, tensors in self._splits.items():
+            digest = hashlib.sha256()
+            for tensor in tensors:
+                digest.update(str(tuple(tensor.shape)).encode())
+                digest.update(tensor.contiguous().numpy().data)
+            hashes[split] = digest.hexdigest()[:16]
+        return hashes
 
     def train_dataloader(self) -> BatchLoader:
         """Shuffled training batches."""

@@ -1,13 +1,15 @@
 """All results below a folder."""
 
 import json
+import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from regularizer_collection.runtime.identity import Identity
 from regularizer_collection.runtime.results_file import NAME, SCHEMA_VERSION, read_results
 
 
@@ -15,18 +17,19 @@ def load_results(root: str | Path, allow_mixed: bool = False) -> list[dict[str, 
     """Reads every ``results.json`` below a folder; one that is not whole is named and skipped.
 
     Args:
-        root: Folder of runs.
-        allow_mixed: Whether runs may differ in epochs, data, planes or config.
+        root: Folder of runs; links to folders are followed.
+        allow_mixed: Whether runs may differ in epochs, data, planes or settings.
 
     Returns:
         Results in the order of their paths.
 
     Raises:
         FileNotFoundError: If there are none.
-        ValueError: If a file has another schema version, or the runs do not belong together.
+        ValueError: If a file has another schema version, two are of the same run, or the runs do
+            not belong together.
     """
     loaded: dict[Path, dict[str, Any]] = {}
-    for path in sorted(Path(root).rglob(NAME)):
+    for path in sorted(_files(Path(root))):
         results = read_results(path)
         if results is None:
             warnings.warn(f"{path} is not a whole results file, skipped", stacklevel=2)
@@ -42,9 +45,23 @@ def load_results(root: str | Path, allow_mixed: bool = False) -> list[dict[str, 
             f"no {NAME} below {root}; give the folder of finished runs, or make some with "
             "cli.py fit or cli.py study"
         )
+    _refuse_repeated(loaded)
     if not allow_mixed:
         _refuse_mixed(loaded)
     return list(loaded.values())
+
+
+def _files(root: Path) -> Iterator[Path]:
+    """Yields the results files below a folder; ``rglob`` follows no links before Python 3.13."""
+    seen: set[Path] = set()
+    for folder, names, files in os.walk(root, followlinks=True):
+        real = Path(folder).resolve()
+        if real in seen:  # a link to a folder above, or to one that was there already
+            names.clear()
+            continue
+        seen.add(real)
+        if NAME in files:
+            yield Path(folder) / NAME
 
 
 def collect_results(root: str | Path, allow_mixed: bool = False) -> pd.DataFrame:
@@ -55,7 +72,8 @@ def collect_results(root: str | Path, allow_mixed: bool = False) -> pd.DataFrame
         allow_mixed: Whether runs may differ in epochs, data, planes or config.
 
     Returns:
-        Columns ``variant``, ``seed``, ``epochs``, ``test_accuracy`` (a share), ``zoom``, ``plane``
+        Columns ``variant``, ``seed``, ``protocol``, ``fingerprint`` (of the settings), ``epochs``
+        (those trained), ``test_accuracy`` (a share), ``zoom``, ``plane``
         (the position of its image in the test split), and one for each measure of the plane.
     """
     return tabulate(load_results(root, allow_mixed))
@@ -65,13 +83,25 @@ def tabulate(results: Sequence[dict[str, Any]]) -> pd.DataFrame:
     """Tabulates loaded results, see :func:`collect_results`."""
     frames = []
     for run in results:
-        facts = {key: run[key] for key in ("variant", "seed", "epochs", "test_accuracy")}
-        evaluation = run["evaluation"]
-        for name, measures in evaluation["zoom_levels"].items():
+        facts = {key: run[key] for key in ("variant", "seed", "protocol", "fingerprint")}
+        facts |= {"epochs": run["facts"]["epochs"], "test_accuracy": run["test"]["accuracy"]}
+        planes = run["measurements"]["planes"]["random"]
+        for name, measures in planes["zoom_levels"].items():
             zoom = float(name.removeprefix("zoom_"))
-            columns = {"zoom": zoom, "plane": evaluation["image_indices"], **measures}
+            columns = {"zoom": zoom, "plane": planes["image_indices"], **measures}
             frames.append(pd.DataFrame(facts | columns))
     return pd.concat(frames, ignore_index=True)
+
+
+def _refuse_repeated(loaded: dict[Path, dict[str, Any]]) -> None:
+    first: dict[tuple[Any, ...], Path] = {}
+    for path, results in loaded.items():
+        run = tuple(results[key] for key in ("variant", "seed", "fingerprint"))
+        if (twin := first.setdefault(run, path)) != path:
+            raise ValueError(
+                f"{path} and {twin} are the same run, {run[0]} with seed {run[1]}, made twice; "
+                "move one of them away"
+            )
 
 
 def _refuse_mixed(loaded: dict[Path, dict[str, Any]]) -> None:
@@ -79,20 +109,47 @@ def _refuse_mixed(loaded: dict[Path, dict[str, Any]]) -> None:
     first_of_variant: dict[str, Path] = {}
     for path, results in loaded.items():
         twin = first_of_variant.setdefault(results["variant"], path)
-        others = dict.fromkeys(("epochs", "num_classes", "data", "planes"), first)
-        for key, other in (others | {"config_hash": twin}).items():
-            got, expected = _facts(results)[key], _facts(loaded[other])[key]
-            if got != expected:
+        for other in (twin, first):
+            if differences := _differences(results, loaded[other]):
                 raise ValueError(
-                    f"{path} has {key} {_short(got)}, {other} has {_short(expected)}; "
-                    "report them apart or give --allow_mixed true"
+                    f"{path} and {other} do not belong together: {'; '.join(differences)}; report "
+                    "them apart or give --allow_mixed true"
                 )
 
 
-def _facts(results: dict[str, Any]) -> dict[str, Any]:
-    evaluation = results["evaluation"]
-    planes = {key: evaluation[key] for key in ("seed", "resolution", "image_indices")}
-    return results | {"planes": planes | {"zoom_levels": [*evaluation["zoom_levels"]]}}
+def _differences(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
+    """Names what keeps two runs out of one table, with both values."""
+    differences = [
+        f"{key} {_short(got)} here and {_short(expected)} there"
+        for key, got, expected in zip(
+            _SHARED, _shared_facts(ours), _shared_facts(theirs), strict=True
+        )
+        if got != expected
+    ]
+    is_twin = ours["variant"] == theirs["variant"]
+    if is_twin and ours["fingerprint"] != theirs["fingerprint"]:
+        if "settings" in ours["identity"] and "settings" in theirs["identity"]:
+            here, there = (Identity.from_dict(run["identity"]) for run in (ours, theirs))
+            differences += here.differences(there, {"seed"})
+        else:
+            got, expected = ours["fingerprint"], theirs["fingerprint"]
+            differences.append(f"settings of fingerprint {got} here and {expected} there")
+    return differences
+
+
+_SHARED = ("epochs", "data", "classes", "protocol", "planes")
+
+
+def _shared_facts(results: dict[str, Any]) -> tuple[Any, ...]:
+    facts, planes = results["facts"], results["measurements"]["planes"]["random"]
+    measured = {key: planes[key] for key in ("seed", "resolution", "image_indices")}
+    return (
+        facts["epochs"],
+        facts["data"]["name"],
+        facts["data"]["num_classes"],
+        results["protocol"],
+        measured | {"zoom_levels": [*planes["zoom_levels"]]},
+    )
 
 
 def _short(value: Any) -> str:

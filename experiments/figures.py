@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from regularizer_collection.callbacks.plane_figure import class_colors
+from regularizer_collection.experiments.collect import tabulate
 from regularizer_collection.experiments.tables import accuracy_table, tv_table
 from regularizer_collection.runtime.results_file import decode_map
 
@@ -55,10 +56,10 @@ def learning_curve_figure(results: Results) -> Figure:
     figure, axis = _figure(7, 4)
     for variant in _variants(results):
         curves = [
-            dict(map(tuple, run["learning_curve"].get(tag, [])))
+            dict(map(tuple, run["history"].get(tag, [])))
             for run in results
             for tag in ("val/accuracy", "test_curve/accuracy")
-            if run["variant"] == variant and tag in run["learning_curve"]
+            if run["variant"] == variant and tag in run["history"]
         ]
         steps = sorted(set.intersection(*map(set, curves))) if curves else []
         values = 100 * np.array([[curve[step] for step in steps] for curve in curves])
@@ -87,9 +88,9 @@ def class_map_figure(results: Results) -> Figure:
         for axis, run in zip(row, firsts, strict=True):
             axis.imshow(
                 decode_map(run["class_maps"][zoom]),
-                cmap=class_colors(run["num_classes"]),
+                cmap=class_colors(run["facts"]["data"]["num_classes"]),
                 vmin=-1.5,
-                vmax=run["num_classes"] - 0.5,
+                vmax=run["facts"]["data"]["num_classes"] - 0.5,
                 interpolation="nearest",
                 origin="lower",
                 extent=(-half_width, half_width, -half_width, half_width),
@@ -125,4 +126,4 @@ def _figure(width: float, height: float) -> tuple[Figure, Any]:
 
 
 def _variants(results: Results) -> list[str]:
-    return list(accuracy_table(pd.DataFrame(results)).index)
+    return list(accuracy_table(tabulate(results)).index)

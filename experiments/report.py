@@ -102,11 +102,14 @@ def _what_was_run(results: list[dict[str, Any]]) -> str:
         f"{', '.join(variants)}: seed{'s' if ',' in seeds else ''} {seeds}"
         for seeds, variants in variants_of_seeds.items()
     )
-    epochs = " and ".join(str(n) for n in sorted({run["epochs"] for run in results}))
+    epochs = " and ".join(str(n) for n in sorted({run["facts"]["epochs"] for run in results}))
     planes = " or ".join(
-        str(n) for n in sorted({len(run["evaluation"]["image_indices"]) for run in results})
+        str(n)
+        for n in sorted(
+            {len(run["measurements"]["planes"]["random"]["image_indices"]) for run in results}
+        )
     )
-    hosts = " and ".join(sorted({run["host"] for run in results}))
+    hosts = " and ".join(sorted({run["facts"]["host"] for run in results}))
     return f"{epochs} epochs, {planes} planes, on {hosts} ({seeds_text})."
 
 

@@ -6,14 +6,18 @@ import platform
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import yaml
 
 import regularizer_collection
-from regularizer_collection.runtime.learning_curve import learning_curve
+from regularizer_collection.runtime.cli import identity_of
+from regularizer_collection.runtime.history import read_history
+from regularizer_collection.runtime.identity import Identity
 from regularizer_collection.runtime.results_file import NAME, read_results
+from regularizer_collection.runtime.run_record import read_record
 
 PROJECT = Path(regularizer_collection.__file__).parent.parent
 """Folder in which ``regularizer_collection`` is found."""
@@ -42,6 +46,22 @@ class Run:
         return self.root / self.variant / f"seed_{self.seed}"
 
     @property
+    def identity(self) -> Identity:
+        """What the run is, as its command line says."""
+        return replace(_identity_of(self.arguments), variant=self.variant, seed=self.seed)
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The command line, but for what differs between seeds."""
+        return (
+            *("fit", "--config", f"{self.variant}.yaml"),
+            *self.options,
+            *("--variant", self.variant),
+            *("--trainer.default_root_dir", str(self.root)),
+            *("--trainer.enable_progress_bar", "false"),
+        )
+
+    @property
     def log(self) -> Path:
         """What the run printed, over all restarts."""
         return self.folder / "run.log"
@@ -51,20 +71,23 @@ class Run:
         """Trains from the last checkpoint, or anew, and tests."""
         has_checkpoint = any((self.folder / "checkpoints").glob("*.ckpt"))
         return [
-            *(sys.executable, "-m", "regularizer_collection", "fit"),
-            *("--config", f"{self.variant}.yaml"),
-            *self.options,
-            *("--variant", self.variant),
+            *(sys.executable, "-m", "regularizer_collection"),
+            *self.arguments,
             *("--seed_everything", str(self.seed)),
-            *("--trainer.default_root_dir", str(self.root)),
-            *("--trainer.enable_progress_bar", "false"),
             *(("--ckpt_path", "last") if has_checkpoint else ()),
         ]
+
+    def obstacles(self) -> list[str]:
+        """Names what makes the run in the folder another than this one."""
+        record = read_record(self.folder)
+        return [] if record is None else self.identity.differences(record[0])
 
     def is_finished(self) -> bool:
         """Tells whether the run has left its results, of all planes."""
         results = read_results(self.folder / NAME)
-        return results is not None and not results["evaluation"].get("missing_planes", 0)
+        if results is None:
+            return False
+        return not results["measurements"]["planes"]["random"]["missing_planes"]
 
     def start(self) -> subprocess.Popen[bytes]:
         """Starts the command; it ends when this process does, however that ends."""
@@ -79,15 +102,16 @@ class Run:
                 env=os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": python_path()},
             )
 
-    def progress(self) -> tuple[int, int, float | None]:
-        """Returns the epochs done, the epochs to do and the accuracy after the last one done."""
+    def progress(self) -> tuple[int, int | None, float | None]:
+        """Returns the epochs done, those to do if known, and the accuracy after the last one."""
         config = self.folder / "config.yaml"
         if not config.exists():
-            return 0, 0, None
-        epochs = int(yaml.safe_load(config.read_text())["trainer"]["max_epochs"])
-        curves = learning_curve(self.folder)
-        curve = curves.get("val/accuracy") or curves.get("test_curve/accuracy") or []
-        return len(curve), epochs, curve[-1][1] if curve else None
+            return 0, None, None
+        epochs = yaml.safe_load(config.read_text())["trainer"].get("max_epochs")
+        history = read_history(self.folder)
+        curve = history.get("val/accuracy") or history.get("test_curve/accuracy") or []
+        known = epochs if isinstance(epochs, int) and epochs > 0 else None
+        return len(curve), known, curve[-1][1] if curve else None
 
 
 def python_path() -> str:
@@ -97,3 +121,8 @@ def python_path() -> str:
 
 def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+@cache
+def _identity_of(arguments: tuple[str, ...]) -> Identity:
+    return identity_of(list(arguments))

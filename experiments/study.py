@@ -53,7 +53,7 @@ def run_study(
         Number of runs that failed.
 
     Raises:
-        ValueError: If seeds repeat, or a folder holds a run of another length.
+        ValueError: If seeds repeat, or a folder holds another run than is asked for.
         FileNotFoundError: If a variant or the overlay has no config.
     """
     if repeated := sorted({seed for seed in seeds if seeds.count(seed) > 1}):
@@ -70,8 +70,7 @@ def run_study(
     folder = Path(root).absolute()
     # Seed by seed, so that a study that is stopped early has all variants of the first seeds.
     runs = [Run(variant, seed, folder, tuple(shared)) for seed in seeds for variant in variants]
-    for run in runs:
-        _check_length(run, epochs)
+    _refuse_others(runs)
     todo = [run for run in runs if not run.is_finished()]
     print(f"{len(runs)} runs, {len(runs) - len(todo)} of them finished before")
     if engine == "ray":
@@ -86,13 +85,14 @@ def run_study(
     return len(failed)
 
 
-def _check_length(run: Run, epochs: int | None) -> None:
-    results = read_results(run.folder / NAME)
-    if results is not None and epochs not in (None, results["epochs"]):
-        raise ValueError(
-            f"{run.folder} holds a run of {results['epochs']} epochs, the study asks for {epochs}; "
-            "give another --root"
-        )
+def _refuse_others(runs: Sequence[Run]) -> None:
+    """Refuses a study whose folders hold other runs, before any is made."""
+    for run in runs:
+        if obstacles := run.obstacles():
+            raise ValueError(
+                f"{run.folder} holds another run than the study asks for: {'; '.join(obstacles)}; "
+                "give another --root"
+            )
 
 
 def _cause(code: int) -> str:
@@ -124,10 +124,10 @@ def _states(run: Run, process: subprocess.Popen[bytes]) -> Iterator[str]:
     try:
         while process.poll() is None:
             done, epochs, accuracy = run.progress()
-            state = f"epoch {done}/{epochs}"
+            state = f"epoch {done}/{epochs or '?'}"
             if accuracy is not None:
                 state += f", accuracy {100 * accuracy:.2f} %"
-            if done > first_epoch:
+            if done > first_epoch and epochs:
                 seconds = (time.monotonic() - started) / (done - first_epoch) * (epochs - done)
                 state += f", {seconds / 60:.0f} min left"
             yield state
@@ -138,7 +138,7 @@ def _states(run: Run, process: subprocess.Popen[bytes]) -> Iterator[str]:
         print("stopped; the same command continues")
         raise
     results = read_results(run.folder / NAME)
-    yield "failed" if results is None else f"{100 * results['test_accuracy']:.2f} %"
+    yield "failed" if results is None else f"{100 * results['test']['accuracy']:.2f} %"
 
 
 def _table(states: dict[Run, str]) -> Table:

@@ -159,19 +159,20 @@ class Classifier(LightningModule):
         self.log(f"{prefix}/accuracy", accuracy, prog_bar=True)
         self.log(f"{prefix}/loss", loss, prog_bar=True)
 
-    def refuse_twin(self, callback: type[Callback], advice: str) -> None:
+    def refuse_twin(self, own: Callback, advice: str) -> None:
         """Refuses a callback of the user's beside the module's own, which would take its place.
 
         Args:
-            callback: Class of the module's own callback.
+            own: The module's callback.
             advice: What to do instead.
 
         Raises:
             ValueError: If the trainer has a callback of that class already.
         """
-        if any(isinstance(other, callback) for other in self.trainer.callbacks):  # type: ignore[attr-defined]
+        others = (c for c in self.trainer.callbacks if c is not own)  # type: ignore[attr-defined]
+        if any(isinstance(other, type(own)) for other in others):
             raise ValueError(
-                f"{type(self).__name__} brings its own {callback.__name__}; leave the one in "
+                f"{type(self).__name__} brings its own {type(own).__name__}; leave the one in "
                 f"trainer.callbacks out and {advice}"
             )
 
@@ -196,8 +197,11 @@ class Classifier(LightningModule):
         return int(steps)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Notes which class the weights belong to."""
+        """Notes which class the weights belong to, and what the epoch's accuracy counted so far."""
         checkpoint["variant_class"] = type(self).__name__
+        progress = self.trainer.fit_loop.epoch_loop.batch_progress.current
+        if 0 < progress.completed < self.trainer.num_training_batches:
+            checkpoint["train_accuracy"] = dict(self.train_accuracy.metric_state)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuses the weights of another variant.
@@ -211,3 +215,5 @@ class Classifier(LightningModule):
                 f"the checkpoint holds {found or 'no variant of this project'}, the config asks "
                 f"for {type(self).__name__}; give the config that trained it"
             )
+        for name, count in checkpoint.get("train_accuracy", {}).items():
+            setattr(self.train_accuracy, name, count.to(self.device))

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import MultiStepLR
@@ -38,3 +39,14 @@ class FractionalStepLR(MultiStepLR):
     def set_total_steps(self, total_steps: int) -> None:
         """Places the milestones in a run of so many optimizer steps."""
         self.milestones = Counter(round(fraction * total_steps) for fraction in self.fractions)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continues at the step of another run's state, on the schedule of this run's length."""
+        milestones = self.milestones
+        super().load_state_dict(state_dict)
+        if self.milestones != milestones:
+            self.milestones = milestones
+            passed = sum(n for step, n in milestones.items() if step <= self.last_epoch)
+            for group, base_lr in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
+                group["lr"] = base_lr * self.gamma**passed
+            self._last_lr = [group["lr"] for group in self.optimizer.param_groups]

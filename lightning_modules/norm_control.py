@@ -29,5 +29,5 @@ class NormControlClassifier(Classifier):
         Raises:
             ValueError: If the run has such a callback of its own.
         """
-        self.refuse_twin(NormControl, "set --model.every_n_steps")
+        self.refuse_twin(self.norm_control, "set --model.every_n_steps")
         return [self.norm_control]

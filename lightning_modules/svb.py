@@ -45,5 +45,5 @@ class SVBClassifier(Classifier):
         Raises:
             ValueError: If the run has a bounding of its own.
         """
-        self.refuse_twin(SingularValueBounding, "set --model.eps and --model.every_n_steps")
+        self.refuse_twin(self.bounding, "set --model.eps and --model.every_n_steps")
         return [self.bounding]

@@ -1,24 +1,52 @@
 """LightningCLI with a folder for each run."""
 
 import errno
+import hashlib
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning import LightningModule, Trainer
+from jsonargparse import Namespace
+from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
-from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.loggers import Logger, TensorBoardLogger
+from pytorch_lightning.utilities import rank_zero_only
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from regularizer_collection.callbacks import Dashboard, Evaluation, StopOnNonFiniteLoss
+from regularizer_collection.datamodules import ImageDataModule
 from regularizer_collection.functional.singular_values import spectra_of
-from regularizer_collection.lightning_modules import SyncBatchNorm
+from regularizer_collection.lightning_modules import Classifier, SyncBatchNorm
+from regularizer_collection.runtime.allowed_imports import allowed_imports
+from regularizer_collection.runtime.arguments import (
+    command_first,
+    short_keys,
+    take_allowed_imports,
+)
 from regularizer_collection.runtime.atomic_write import atomic_write
 from regularizer_collection.runtime.checkpoint_io import SafeCheckpointIO
+from regularizer_collection.runtime.config_files import DEFAULTS
 from regularizer_collection.runtime.config_option import UNNAMED, ConfigOption
+from regularizer_collection.runtime.error_log import leave_traceback
 from regularizer_collection.runtime.event_writer import quiet_event_writer
-from regularizer_collection.runtime.results_file import write_results
-from regularizer_collection.runtime.run_folder import run_folder
+from regularizer_collection.runtime.history import History
+from regularizer_collection.runtime.identity import Identity, code_commit
+from regularizer_collection.runtime.initial_weights import load_initial_weights
+from regularizer_collection.runtime.paths import full_path
+from regularizer_collection.runtime.results_file import NAME as RESULTS
+from regularizer_collection.runtime.results_file import read_results, write_results
+from regularizer_collection.runtime.run_folder import TestFolder, folder_to_fit, folder_to_test
 from regularizer_collection.runtime.run_lock import run_lock
+from regularizer_collection.runtime.run_record import RunRecord, read_record
+
+STRICT: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False}
+"""What every parser of the project is: exact, and without an exit of its own."""
+
+_DESCRIPTION = """
+fit, validate, test and predict are about one run: cli.py fit --config svb.yaml.
+study makes many, one for each variant and seed: cli.py study --seeds 0,1,2.
+report writes a page about all that are finished: cli.py report runs.
+""".strip()
 
 
 class SaveConfig(SaveConfigCallback):
@@ -30,6 +58,23 @@ class SaveConfig(SaveConfigCallback):
         folder.mkdir(parents=True, exist_ok=True)
         with atomic_write(folder / self.config_filename) as file:
             file.write(self.parser.dump(self.config, skip_unset=False))
+
+
+class LastCheckpoint(ModelCheckpoint):
+    """The run's own checkpoint; a class of its own, so that its state is no other's.
+
+    It is written at SIGTERM too, with which schedulers announce the end.
+    """
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Saves where the training stands at SIGTERM."""
+        if isinstance(exception, SIGTERMException) and trainer.training:
+            trainer.save_checkpoint(Path(self.dirpath or "") / "last.ckpt")
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restores nothing: the paths are those of this run's folder."""
 
 
 class RegularizerCLI(LightningCLI):
@@ -48,6 +93,12 @@ class RegularizerCLI(LightningCLI):
         parser.add_argument(
             "--variant", type=str, default=UNNAMED, help="Name of the run's folder."
         )
+        parser.add_argument(
+            "--initial_weights",
+            type=str | None,
+            default=None,
+            help="Checkpoint or state dict whose weights a new training begins with.",
+        )
         parser.add_lightning_class_args(Evaluation, "evaluation")
         for target in ("model", "data"):
             parser.link_arguments("seed_everything", f"{target}.init_args.seed", compute_fn=int)
@@ -60,6 +111,7 @@ class RegularizerCLI(LightningCLI):
         """
         self.config = parser.parse_args(args)
         command = self.config.subcommand
+        _expand_paths(self.config[command])
         if command == "fit":
             own: Any = self._parser(command)
             own.config_option.check_name(self.config[command])
@@ -68,28 +120,66 @@ class RegularizerCLI(LightningCLI):
         """Keeps the config: a checkpoint of another variant is refused, not adopted."""
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Points logger and checkpoints at the run's folder."""
-        config = self.config[self.subcommand]
-        self.run_folder = run_folder(
-            Path(config.trainer.default_root_dir),
-            config.variant,
-            config.seed_everything,
-            config.ckpt_path,
-            fits=self.subcommand == "fit",
-        )
+        """Chooses the run's folder, and points loggers and checkpoints there."""
+        config = self.config[self.subcommand].as_dict()
         trainer = self.config_init[self.subcommand].trainer
-        if trainer.logger in (None, True):
-            kwargs["logger"] = TensorBoardLogger(
-                self.run_folder, name="", version="", default_hp_metric=False
-            )
-        self.trainer_defaults = {"callbacks": self._run_callbacks()}
+        if config.get("initial_weights"):
+            path = Path(config["initial_weights"])
+            load_initial_weights(self.model.backbone, path)
+            config["initial_weights"] = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        is_trial = bool(trainer.fast_dev_run)
+        self.identity = Identity.of_config(
+            config, data={} if is_trial else self._data_fingerprint(), commit=code_commit()
+        )
+        self.run_folder, self.is_own = self._choose_folder(config)
+        self.trainer_defaults = {"callbacks": self._run_callbacks(trainer)}
         self.save_config_kwargs = {"save_to_log_dir": False}
         if self.subcommand != "fit":
             self.save_config_callback = None  # the folder keeps the config that trained it
+        if not trainer.barebones:
+            kwargs["logger"] = self._loggers(trainer.logger)
         kwargs["plugins"] = [*(trainer.plugins or []), SafeCheckpointIO()]
         if trainer.sync_batchnorm:
             kwargs["plugins"].append(SyncBatchNorm())
         return super().instantiate_trainer(default_root_dir=str(self.run_folder), **kwargs)
+
+    def _data_fingerprint(self) -> dict[str, str]:
+        """Loads the data ahead of Lightning: a wrong run stops before it writes anything."""
+        if rank_zero_only.rank != 0 or not isinstance(self.datamodule, ImageDataModule):  # type: ignore[attr-defined]
+            return {}
+        self.datamodule.prepare_data()
+        self.datamodule.setup("fit" if self.subcommand == "fit" else "test")
+        return self.datamodule.fingerprint()
+
+    def _choose_folder(self, config: dict[str, Any]) -> TestFolder:
+        root = Path(config["trainer"]["default_root_dir"])
+        path = config["ckpt_path"]
+        checkpoint = None
+        if path is not None and path not in ("last", "best", "hpc"):
+            checkpoint = SafeCheckpointIO().load_checkpoint(path)
+        if self.subcommand == "fit" or (path is not None and checkpoint is None):
+            written = (checkpoint or {}).get("identity")
+            by = Identity.from_dict(written) if written else None
+            folder = folder_to_fit(root, self.identity, path, by)
+            if self.subcommand == "fit":
+                return TestFolder(folder, True)
+            path = str(folder / "checkpoints" / "last.ckpt")
+            checkpoint = SafeCheckpointIO().load_checkpoint(path)
+            self.config[self.subcommand]["ckpt_path"] = path
+        return folder_to_test(
+            root,
+            self.identity,
+            path and Path(path),
+            checkpoint and checkpoint["state_dict"],
+            is_limited=_is_part(config["trainer"].get("limit_test_batches")),
+        )
+
+    def _loggers(self, given: Any) -> list[Logger]:
+        """Returns the loggers that were asked for, TensorBoard by default, and our own record."""
+        if given in (None, True):
+            given = TensorBoardLogger(self.run_folder, name="", version="", default_hp_metric=False)
+        given = given if isinstance(given, list) else [given] if given else []
+        return [*given, History(self.run_folder)]
 
     def _run_subcommand(self, subcommand: str) -> None:
         """Runs the command while no other process may use the run's folder."""
@@ -103,35 +193,120 @@ class RegularizerCLI(LightningCLI):
                 f"cannot write to {self.run_folder} ({error.strerror}); make room, then continue "
                 "from the last checkpoint with --ckpt_path last"
             ) from error
+        except Exception as error:
+            if path := leave_traceback(error, self.run_folder):
+                error.add_note(str(path))
+            raise
 
-    def _run_callbacks(self) -> list[Any]:
-        checkpoint = ModelCheckpoint(
-            self.run_folder / "checkpoints",
-            filename="last",
-            enable_version_counter=False,
-            save_on_train_epoch_end=True,
-        )
-        return [StopOnNonFiniteLoss(), Dashboard(), checkpoint]
+    def _run_callbacks(self, trainer: Namespace) -> list[Callback]:
+        callbacks: list[Callback] = [StopOnNonFiniteLoss()]
+        if not trainer.barebones:  # which logs nothing
+            callbacks.append(Dashboard())
+        self.record = RunRecord(self.run_folder, self.identity)
+        callbacks.append(self.record)
+        if trainer.enable_checkpointing is not False and not trainer.barebones:
+            callbacks.append(
+                LastCheckpoint(
+                    self.run_folder / "checkpoints",
+                    filename="last",
+                    enable_version_counter=False,
+                    save_on_train_epoch_end=True,
+                )
+            )
+        return callbacks
 
     def after_fit(self) -> None:
         """Tests the weights of the last epoch and says where the results are."""
         self.trainer.test(self.model, datamodule=self.datamodule)
-        self._leave_results()
+        self._leave_results(self.identity, self.record.facts)
 
     def after_test(self) -> None:
-        """Leaves the results beside the run that was tested."""
-        if self.config[self.subcommand].ckpt_path is not None:
-            self._leave_results()
+        """Leaves the results beside the run that was tested, or in a folder of the test's own."""
+        if self.config[self.subcommand].ckpt_path is None:
+            return
+        identity: Identity = self.identity
+        facts: dict[str, Any] = {}
+        if self.is_own:
+            identity, facts = read_record(self.run_folder) or (identity, facts)
+            earlier = read_results(self.run_folder / RESULTS)
+            if identity.is_migrated:
+                identity, facts = self.identity, earlier["facts"] if earlier else {}
+        self._leave_results(identity, facts)
 
-    def _leave_results(self) -> None:
+    def _leave_results(self, identity: Identity, facts: dict[str, Any]) -> None:
         is_trial = self.trainer.fast_dev_run  # type: ignore[attr-defined]
         if is_trial or not self.trainer.is_global_zero:
             return
         evaluation = self._get(self.config_init, "evaluation")
         metrics = {name: value.item() for name, value in self.trainer.callback_metrics.items()}
-        spectra = spectra_of(self.model.backbone)
-        maps = evaluation.class_maps
-        path = write_results(self.run_folder, metrics, evaluation.results, maps, spectra)
+        if "test/accuracy" not in metrics:
+            print("No results: nothing was tested (barebones, or no test images).")
+            return
+        if not self.is_own:
+            tested = str(self.config[self.subcommand].ckpt_path)
+            facts = {"tested": tested, "data": dict(identity.data)}
+        path = write_results(
+            self.run_folder / (RESULTS if self.is_own else "test.json"),
+            identity,
+            facts,
+            {name: metrics[f"test/{name}"] for name in ("accuracy", "loss")},
+            {"planes": {"random": evaluation.results}},
+            evaluation.class_maps,
+            spectra_of(self.model.backbone),
+        )
         print(f"Results: {path}")
         print(f"Dashboard: tensorboard --logdir {self.run_folder.parent.parent}")
         print("           then open http://localhost:6006/#custom_scalars")
+
+
+class ParsedCommand(RegularizerCLI):
+    """A command line that is read and not run."""
+
+    def instantiate_classes(self) -> None:
+        """Makes nothing."""
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Runs nothing."""
+
+
+def launch(args: list[str], cls: type[RegularizerCLI] = RegularizerCLI) -> RegularizerCLI:
+    """Reads and runs a command line of ``fit``, ``validate``, ``test`` or ``predict``.
+
+    Args:
+        args: Arguments after the program's name.
+        cls: What becomes of them.
+    """
+    trusted, own = take_allowed_imports(args)
+    commands = cls.subcommands()
+    with allowed_imports(trusted):
+        return cls(
+            Classifier,
+            ImageDataModule,
+            SaveConfig,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            auto_configure_optimizers=False,
+            parser_kwargs=STRICT
+            | {"description": _DESCRIPTION}
+            | {command: STRICT | {"default_config_files": [str(DEFAULTS)]} for command in commands},
+            args=short_keys(command_first(own, commands)),
+        )
+
+
+def identity_of(args: list[str]) -> Identity:
+    """Returns what the run of a command line would be, before any data is loaded."""
+    cli = launch(args, ParsedCommand)
+    return Identity.of_config(cli.config[cli.subcommand].as_dict(), commit=code_commit())
+
+
+def _is_part(limit: int | float | None) -> bool:
+    """Tells whether a limit leaves batches out; 1 is one batch, and 1.0 all."""
+    return limit is not None and not (isinstance(limit, float) and limit == 1.0)
+
+
+def _expand_paths(config: Namespace) -> None:
+    for key in ("trainer.default_root_dir", "data.init_args.data_dir", "initial_weights"):
+        if config.get(key) is not None:
+            config[key] = full_path(config[key])
+    if config.get("ckpt_path") not in (None, "last", "best", "hpc"):
+        config["ckpt_path"] = full_path(config["ckpt_path"])

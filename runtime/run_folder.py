@@ -1,35 +1,160 @@
-"""Where a run leaves its files."""
+"""Where a run leaves its files; every choice compares what runs are, never what they are called."""
 
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
 from itertools import count
 from pathlib import Path
+from typing import NamedTuple
+
+from torch import Tensor
+
+from regularizer_collection.runtime import results_file
+from regularizer_collection.runtime.identity import LENGTH, Identity
+from regularizer_collection.runtime.run_record import read_record, weights_hash
+
+_CONTINUED = ("last", "best", "hpc")
 
 
-def run_folder(
-    root: Path, variant: str, seed: int, checkpoint: str | None = None, fits: bool = True
+class TestFolder(NamedTuple):
+    """Folder of a test, and whether it is the run's own, whose results it may renew."""
+
+    path: Path
+    is_own: bool
+
+
+def folder_to_fit(
+    root: Path,
+    identity: Identity,
+    checkpoint: str | None = None,
+    checkpoint_identity: Identity | None = None,
 ) -> Path:
-    """Chooses the folder of a run: ``<root>/<variant>/seed_<n>``.
-
-    A fit that starts anew never touches a folder that holds a checkpoint: it gets
-    ``seed_<n>_run_2`` and so on. What continues or tests a checkpoint stays in its folder.
+    """Chooses the folder of a training: ``<root>/<variant>/seed_<n>``, or ``seed_<n>_run_2``, ...
 
     Args:
         root: Folder of all runs.
-        variant: Name of the variant.
-        seed: Seed of the run.
-        checkpoint: Path of the checkpoint to start from, "last", or None.
-        fits: Whether the run trains.
+        identity: What the run is.
+        checkpoint: Path of the checkpoint to continue from, "last", or None to begin anew.
+        checkpoint_identity: What the run is that wrote the checkpoint, where it is a path.
 
     Returns:
-        The folder, which may not exist yet.
+        The folder, which may not exist yet. It holds this very run or none.
+
+    Raises:
+        ValueError: If the checkpoint is of another run.
     """
-    if checkpoint not in (None, "last", "best", "hpc"):
-        parent = Path(str(checkpoint)).absolute().parent
-        if parent.name == "checkpoints":
-            return parent.parent
-    taken = None
+    folders = list(_existing(root, identity))
+    if checkpoint in _CONTINUED:
+        started = [folder for folder in folders if _has_checkpoint(folder)]
+        for folder in started:
+            if not _obstacles(identity, folder):
+                return folder
+        if started:
+            obstacles = "; ".join(_obstacles(identity, started[-1]))
+            raise ValueError(
+                f"--ckpt_path {checkpoint} continues only the same run, and {started[-1]} holds "
+                f"another: {obstacles}; leave --ckpt_path out to begin a run of its own"
+            )
+    elif checkpoint is not None:
+        if checkpoint_identity is None:
+            raise ValueError(
+                f"{checkpoint} does not tell what run wrote it; to begin with its weights give "
+                "--initial_weights in place of --ckpt_path"
+            )
+        if differences := identity.differences(checkpoint_identity, LENGTH):
+            raise ValueError(
+                f"--ckpt_path continues only the same run, and {checkpoint} is of another: "
+                f"{'; '.join(differences)}; to begin with its weights give --initial_weights"
+            )
+        own = Path(checkpoint).absolute().parent.parent
+        if own in folders:
+            return own
+    for folder in folders:
+        if _may_begin_in(folder, identity):
+            return folder
+    return _numbered(root, identity, len(folders) + 1)
+
+
+def folder_to_test(
+    root: Path,
+    identity: Identity,
+    checkpoint: Path | None,
+    state_dict: Mapping[str, Tensor] | None = None,
+    is_limited: bool = False,
+) -> TestFolder:
+    """Chooses where a test leaves its results.
+
+    A run's own final weights, on its own data and planes, renew the results of the run. Anything
+    else has a folder of its own, ``tests/<hash>``, in the run's folder or in the root.
+
+    Args:
+        root: Folder of all runs.
+        identity: What the command asks for.
+        checkpoint: Checkpoint that is tested; None tests weights that nothing trained.
+        state_dict: Weights in it.
+        is_limited: Whether only a part of the test images is used.
+    """
+    home = root / identity.variant
+    weights = "untrained"
+    if checkpoint is not None and state_dict is not None:
+        weights = weights_hash(state_dict)
+        run = checkpoint.absolute().parent.parent
+        if (record := read_record(run)) is not None and checkpoint.parent.name == "checkpoints":
+            home = run
+            own, facts = record
+            is_final = facts.get("weights_sha256") == weights
+            if own.is_migrated:  # which did not write down what its final weights are
+                is_final = checkpoint.stem == "last"
+            is_same = not identity.differences(own, LENGTH) and _same_planes(identity, own)
+            if is_final and is_same and not is_limited:
+                return TestFolder(run, True)
+    asked = [weights, identity.to_dict(), is_limited]
+    name = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]
+    return TestFolder(home / "tests" / name, False)
+
+
+def _existing(root: Path, identity: Identity) -> Iterator[Path]:
     for number in count(1):
-        folder = root / variant / (f"seed_{seed}" if number == 1 else f"seed_{seed}_run_{number}")
-        if not any((folder / "checkpoints").glob("*.ckpt")):
-            return folder if taken is None or (fits and checkpoint is None) else taken
-        taken = folder
-    raise AssertionError("unreachable")
+        folder = _numbered(root, identity, number)
+        if not folder.exists():
+            return
+        yield folder
+
+
+def _numbered(root: Path, identity: Identity, number: int) -> Path:
+    name = f"seed_{identity.seed}" if number == 1 else f"seed_{identity.seed}_run_{number}"
+    return root / identity.variant / name
+
+
+def _has_checkpoint(folder: Path) -> bool:
+    return any((folder / "checkpoints").glob("*.ckpt"))
+
+
+def _obstacles(identity: Identity, folder: Path) -> list[str]:
+    """Names what keeps a run from being continued in a folder."""
+    record = read_record(folder)
+    if record is None:
+        return ["the folder does not tell what run it holds"]
+    return identity.differences(record[0], LENGTH)
+
+
+def _may_begin_in(folder: Path, identity: Identity) -> bool:
+    """Tells whether nothing of another run, and nothing finished, is in a folder."""
+    if (folder / results_file.NAME).exists():
+        return False
+    record = read_record(folder)
+    if any(folder.glob("hpc_ckpt_*.ckpt")):  # Slurm starts the same command again
+        return record is not None and not identity.differences(record[0])
+    if _has_checkpoint(folder):
+        return False
+    return record is None or not identity.differences(record[0])
+
+
+def _same_planes(ours: Identity, theirs: Identity) -> bool:
+    keys = set(ours.evaluation) & set(theirs.evaluation)
+    if not theirs.is_migrated:
+        keys = set(ours.evaluation) | set(theirs.evaluation)
+    return all(
+        json.dumps(ours.evaluation.get(key)) == json.dumps(theirs.evaluation.get(key))
+        for key in keys
+    )

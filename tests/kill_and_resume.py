@@ -49,7 +49,7 @@ def outcome(root: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     kept["bounded at"] = {
         name: state for name, state in checkpoint["callbacks"].items() if "Bounding" in name
     }
-    measured = ("test_accuracy", "test_loss", "evaluation", "learning_curve")
+    measured = ("test", "measurements", "history")
     return kept, {key: results[key] for key in measured}
 
 

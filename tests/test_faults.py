@@ -236,5 +236,5 @@ def test_a_clock_that_jumps_changes_neither_curve_nor_wall_time(fit, tmp_path):
     started = time.monotonic()
     assert fit(tmp_path, "--trainer.callbacks", f"{THIS}.ClockJumps")[0] == 0
     results = json.loads((tmp_path / "no_reg/seed_0/results.json").read_text())
-    assert 0 < results["wall_time_seconds"] < time.monotonic() - started
-    assert [step for step, _ in results["learning_curve"]["test_curve/accuracy"]] == [2, 5]
+    assert 0 < results["facts"]["train_seconds"] < time.monotonic() - started
+    assert [step for step, _ in results["history"]["test_curve/accuracy"]] == [2, 5]

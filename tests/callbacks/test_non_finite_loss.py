@@ -4,19 +4,19 @@ from torch import nn
 
 from regularizer_collection.callbacks import StopOnNonFiniteLoss
 from regularizer_collection.lightning_modules import NoRegClassifier
+from regularizer_collection.regularizers import Penalty
 
 
-class DivergesAtStep(NoRegClassifier):
-    """Adds an infinite penalty in the fifth batch."""
-
-    def penalty(self, logits, images, batch_idx):
-        return logits.sum() * (float("inf") if batch_idx == 4 else 0.0)
+class InfiniteInTheFifthBatch(Penalty):
+    def value(self, logits, images, targets, step):
+        return logits.sum() * (float("inf") if step.index == 4 else 0.0)
 
 
 @pytest.mark.parametrize("log_every_n_steps", [1, 50])
 def test_stops_and_names_the_first_step_and_the_rate(tiny_data, make_trainer, log_every_n_steps):
-    model = DivergesAtStep(
+    model = NoRegClassifier(
         nn.Sequential(nn.Flatten(), nn.Linear(3072, 100)),
+        regularizers=[InfiniteInTheFifthBatch(1.0)],
         optimizer=lambda params: torch.optim.SGD(params, lr=0.001),
     )
     trainer = make_trainer(

@@ -13,31 +13,39 @@ MEASURES = ("tv_isotropic", "tv_anisotropic", "boundary_length", "boundary_dista
 def made_up(variant, seed, num_planes=6, **overrides):
     """Results that no network gave, different in every run."""
     rng = np.random.default_rng([seed, *variant.encode()])
-    return {
+    results = {
         "schema_version": SCHEMA_VERSION,
         "variant": variant,
         "seed": seed,
-        "config_hash": f"hash of {variant}",
-        "epochs": 50,
-        "num_classes": 100,
-        "data": "CIFAR100DataModule",
-        "test_accuracy": rng.uniform(0.4, 0.5),
-        "test_loss": 2.0,
-        "evaluation": {
-            "seed": 0,
-            "resolution": 5,
-            "image_indices": list(range(10, 10 + num_planes)),
-            "zoom_levels": {
-                zoom: {name: rng.uniform(1, 9, num_planes).tolist() for name in MEASURES}
-                for zoom in ZOOMS
-            },
+        "fingerprint": f"fingerprint of {variant}",
+        "protocol": "source",
+        "identity": {"commit": "abc"},
+        "facts": {
+            "epochs": 50,
+            "data": {"name": "CIFAR100DataModule", "num_classes": 100},
+            "host": "nowhere",
+        },
+        "test": {"accuracy": rng.uniform(0.4, 0.5), "loss": 2.0},
+        "measurements": {
+            "planes": {
+                "random": {
+                    "seed": 0,
+                    "resolution": 5,
+                    "missing_planes": 0,
+                    "image_indices": list(range(10, 10 + num_planes)),
+                    "zoom_levels": {
+                        zoom: {name: rng.uniform(1, 9, num_planes).tolist() for name in MEASURES}
+                        for zoom in ZOOMS
+                    },
+                }
+            }
         },
         "class_maps": {zoom: encode_map(torch.arange(25).view(5, 5)) for zoom in ZOOMS},
-        "learning_curve": {"test_curve/accuracy": [[10, 0.1 * seed], [20, 0.2 * seed]]},
+        "history": {"test_curve/accuracy": [[10, 0.1 * seed], [20, 0.2 * seed]]},
         "singular_value_quantiles": {"conv1": [0.5, 1.0, 1.5], "fc": [0.9, 1.0, 1.1]},
-        "wall_time_seconds": 1.0,
-        "host": "nowhere",
-    } | overrides
+    }
+    facts = {key: overrides.pop(key) for key in ("epochs", "data") if key in overrides}
+    return results | overrides | {"facts": results["facts"] | facts}
 
 
 @pytest.fixture

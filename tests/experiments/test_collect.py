@@ -2,6 +2,8 @@ import pytest
 
 from regularizer_collection.experiments import collect_results
 from regularizer_collection.experiments.collect import load_results
+from regularizer_collection.experiments.run import PROJECT
+from regularizer_collection.runtime.identity import Identity
 
 
 def test_there_is_a_row_for_each_run_zoom_level_and_plane(leave, tmp_path):
@@ -11,9 +13,9 @@ def test_there_is_a_row_for_each_run_zoom_level_and_plane(leave, tmp_path):
     assert len(df) == 2 * 2 * 6
     results = load_results(tmp_path)[1]
     row = df[(df["seed"] == 1) & (df["zoom"] == 0.01) & (df["plane"] == 12)].iloc[0]
-    measures = results["evaluation"]["zoom_levels"]["zoom_0.01"]
+    measures = results["measurements"]["planes"]["random"]["zoom_levels"]["zoom_0.01"]
     assert row["boundary_length"] == measures["boundary_length"][2]
-    assert row["test_accuracy"] == results["test_accuracy"]
+    assert row["test_accuracy"] == results["test"]["accuracy"]
 
 
 def test_a_file_that_is_not_whole_is_named_and_skipped(leave, tmp_path):
@@ -39,11 +41,12 @@ def test_another_schema_version_is_refused_by_name(leave, tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ({"epochs": 15}, r"seed_1/results.json has epochs 15, .*seed_0/results.json has 50"),
-        ({"num_classes": 10}, "has num_classes 10"),
-        ({"data": "Shapes100DataModule"}, 'has data "Shapes100DataModule"'),
-        ({"num_planes": 5}, "has planes "),
-        ({"config_hash": "other"}, 'has config_hash "other"'),
+        ({"epochs": 15}, r"seed_1/results.json and .*seed_0/results.json .* epochs 15 here and 50"),
+        ({"data": {"name": "CIFAR100DataModule", "num_classes": 10}}, "classes 10 here and 100"),
+        ({"data": {"name": "Shapes100", "num_classes": 100}}, 'data "Shapes100" here'),
+        ({"num_planes": 5}, "planes .* here and "),
+        ({"protocol": "stable"}, 'protocol "stable" here and "source" there'),
+        ({"fingerprint": "other"}, "settings of fingerprint other here and fingerprint of svb"),
     ],
 )
 def test_what_does_not_belong_together_is_refused_by_name_unless_allowed(
@@ -60,3 +63,37 @@ def test_variants_differ_in_their_configs(leave, tmp_path):
     leave("svb", 0)
     leave("l2", 0)
     assert len(load_results(tmp_path)) == 2
+
+
+def test_settings_that_differ_are_named(leave, tmp_path):
+    def identity(rate):
+        settings = {"model.init_args.optimizer.init_args.lr": rate}
+        return Identity("svb", 0, settings).to_dict()
+
+    leave("svb", 0, identity=identity(0.1))
+    leave("svb", 1, identity=identity(0.2), fingerprint="other")
+    with pytest.raises(ValueError, match=r"optimizer.init_args.lr is 0.2 here and 0.1 there"):
+        load_results(tmp_path)
+
+
+def test_the_same_run_twice_is_refused_even_if_mixes_are_allowed(leave, tmp_path):
+    twin = leave("svb", 0).parent.rename(tmp_path / "svb" / "seed_0_run_2")
+    leave("svb", 0)
+    with pytest.raises(ValueError, match="are the same run, svb with seed 0, made twice"):
+        load_results(tmp_path, allow_mixed=True)
+    assert twin.exists()
+
+
+def test_links_to_folders_are_followed_and_a_circle_ends(leave, tmp_path):
+    leave("svb", 0)
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "link").symlink_to(tmp_path / "svb")
+    (tmp_path / "svb" / "up").symlink_to(tmp_path / "svb")
+    assert [run["variant"] for run in load_results(tmp_path / "root")] == ["svb"]
+
+
+def test_results_of_the_first_schema_are_read_and_say_what_they_do_not_know(tmp_path):
+    run = load_results(PROJECT / "results" / "no_reg")[0]
+    assert run["facts"]["commit"] == "not recorded"
+    assert run["facts"]["epochs"] == 15
+    assert run["test"]["accuracy"] == pytest.approx(0.406)

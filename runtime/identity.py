@@ -1,0 +1,200 @@
+"""What a run is: all that can change one of its numbers."""
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Self
+
+import regularizer_collection
+
+NOT_RECORDED = "not recorded"
+"""Stands for a fact that an older version did not write down."""
+
+TRAINER_KEYS_THAT_COUNT = {
+    *("max_epochs", "min_epochs", "max_steps", "min_steps", "max_time", "limit_train_batches"),
+    *("limit_val_batches", "val_check_interval", "check_val_every_n_epoch", "overfit_batches"),
+    *("accumulate_grad_batches", "gradient_clip_val", "gradient_clip_algorithm", "precision"),
+    *("sync_batchnorm", "use_distributed_sampler", "reload_dataloaders_every_n_epochs"),
+    *("callbacks", "fast_dev_run"),
+}
+"""Arguments of the Trainer that can change a number of the training."""
+
+TRAINER_KEYS_THAT_DO_NOT_COUNT = {
+    # Where it runs. The global batch is the same on any number of processes.
+    *("accelerator", "strategy", "devices", "num_nodes", "default_root_dir", "plugins"),
+    # What is shown and kept of it.
+    *("logger", "log_every_n_steps", "enable_checkpointing", "enable_progress_bar"),
+    *("enable_model_summary", "num_sanity_val_steps", "profiler", "detect_anomaly", "barebones"),
+    *("enable_autolog_hparams", "model_registry", "inference_mode", "benchmark", "deterministic"),
+    # What is tested or predicted of it: kept apart from the training.
+    *("limit_test_batches", "limit_predict_batches"),
+}
+"""Arguments of the Trainer that cannot."""
+
+WATCHING_CALLBACKS = {
+    *("ModelCheckpoint", "LearningRateMonitor", "DeviceStatsMonitor", "ThroughputMonitor"),
+    *("TQDMProgressBar", "RichProgressBar", "ProgressBar", "ModelSummary", "RichModelSummary"),
+    *("OnExceptionCheckpoint", "Dashboard", "StopOnNonFiniteLoss", "SpikeDetection"),
+}
+"""Classes of callbacks that change no number; any other counts."""
+
+LENGTH = {
+    f"trainer.{key}" for key in ("max_epochs", "min_epochs", "max_steps", "min_steps", "max_time")
+}
+"""Settings in which a run may differ from the one that it continues."""
+
+_DATA_KEYS_THAT_DO_NOT_COUNT = {"data_dir", "download", "verify", "seed"}
+_SAME_AS_NONE = {"trainer.precision": "32-true"}
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a run is.
+
+    Attributes:
+        variant: Name of the variant.
+        seed: Seed of the run.
+        settings: All of the config that can change a number of the training, by dotted key.
+        evaluation: How the trained network is measured, which makes no other training.
+        data: Hash of each split's images and labels.
+        commit: Commit of the code; "+" marks local changes.
+        is_migrated: Whether it was read from what an older version left, which knew fewer keys.
+    """
+
+    variant: str
+    seed: int
+    settings: dict[str, Any]
+    evaluation: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, str] = field(default_factory=dict)
+    commit: str = "unknown"
+    is_migrated: bool = False
+
+    @classmethod
+    def of_config(cls, config: Mapping[str, Any], **facts: Any) -> Self:
+        """Makes the identity of a resolved config.
+
+        Args:
+            config: Config of ``fit`` or ``test``, as nested dictionaries.
+            **facts: Further attributes.
+        """
+        trainer = config["trainer"]
+        counted_keys = TRAINER_KEYS_THAT_COUNT.intersection(trainer)
+        counted = {
+            "model": config["model"],
+            "data": config["data"],
+            "trainer": {key: trainer[key] for key in sorted(counted_keys)},
+            "initial_weights": config.get("initial_weights"),
+        }
+        flat = _flattened(_without_watchers(counted))
+        settings = {key: value for key, value in flat.items() if not _is_neutral(key)}
+        evaluation = config.get("evaluation") or {}
+        return cls(
+            config["variant"], int(config["seed_everything"]), settings, dict(evaluation), **facts
+        )
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+        """Reads what :meth:`to_dict` made."""
+        return cls(**content)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain types alone."""
+        return json.loads(json.dumps(asdict(self), default=str))
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the settings, the same for all seeds."""
+        canonical = json.dumps(self.settings, sort_keys=True, default=str)
+        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+    @property
+    def protocol(self) -> str:
+        """Name of the training protocol: "source", "stable", or how else gradients are clipped."""
+        clip = self.settings.get("trainer.gradient_clip_val")
+        if not clip:
+            return "source"
+        algorithm = self.settings.get("trainer.gradient_clip_algorithm") or "norm"
+        return "stable" if (clip, algorithm) == (1.0, "norm") else f"clipped by {algorithm} {clip}"
+
+    def differences(self, other: "Identity", ignored: Iterable[str] = ()) -> list[str]:
+        """Names what makes the other run another one, with both values.
+
+        Args:
+            other: Identity of the other run.
+            ignored: Keys that may differ.
+        """
+        ours, theirs = ({"variant": i.variant, "seed": i.seed} | i.settings for i in (self, other))
+        keys = set(ours) | set(theirs)
+        if self.is_migrated or other.is_migrated:
+            keys = set(ours) & set(theirs)
+        ours |= {f"data, {split} split": value for split, value in self.data.items()}
+        theirs |= {f"data, {split} split": value for split, value in other.data.items()}
+        keys |= {f"data, {split} split" for split in set(self.data) & set(other.data)}
+        return [
+            f"{key} is {ours.get(key)} here and {theirs.get(key)} there"
+            for key in sorted(keys.difference(ignored))
+            if not _is_same(ours.get(key), theirs.get(key))
+        ]
+
+
+@cache
+def code_commit() -> str:
+    """Returns the commit of this code, with "+" for local changes, or "unknown" outside git."""
+    root = Path(regularizer_collection.__file__).parent.parent
+
+    def git(*args: str) -> str:
+        command = ["git", "-C", str(root), *args]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    try:
+        if Path(git("rev-parse", "--show-toplevel")) != root.resolve():
+            return "unknown"
+        changed = git("status", "--porcelain", "--untracked-files=no")
+        return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _flattened(value: Any, key: str = "") -> dict[str, Any]:
+    """Writes nested dictionaries and lists as dotted keys, classes by one of their names."""
+    if isinstance(value, Mapping):
+        items: Iterable[tuple[Any, Any]] = value.items()
+    elif isinstance(value, list | tuple) and any(isinstance(v, Mapping) for v in value):
+        items = enumerate(value)
+    else:
+        if isinstance(value, str):
+            value = value.removeprefix("regularizer_collection.")
+        value = list(value) if isinstance(value, tuple) else value
+        return {key: _SAME_AS_NONE.get(key) if value is None else value}
+    return {
+        flat_key: flat
+        for name, item in items
+        for flat_key, flat in _flattened(item, f"{key}.{name}" if key else str(name)).items()
+    }
+
+
+def _without_watchers(counted: dict[str, Any]) -> dict[str, Any]:
+    callbacks = counted["trainer"].get("callbacks") or []
+    callbacks = callbacks if isinstance(callbacks, list) else [callbacks]
+    acting = [c for c in callbacks if _class_name(c) not in WATCHING_CALLBACKS]
+    return counted | {"trainer": counted["trainer"] | {"callbacks": acting or None}}
+
+
+def _class_name(callback: Any) -> str:
+    path = callback.get("class_path", "") if isinstance(callback, Mapping) else str(callback)
+    return path.rpartition(".")[2]
+
+
+def _is_neutral(key: str) -> bool:
+    section, _, rest = key.partition(".init_args.")
+    if section == "data":
+        return rest in _DATA_KEYS_THAT_DO_NOT_COUNT
+    return section == "model" and rest == "seed"
+
+
+def _is_same(ours: Any, theirs: Any) -> bool:
+    return bool(ours == theirs) or (ours in (None, [], {}) and theirs in (None, [], {}))

@@ -1,0 +1,47 @@
+"""Weights that a training begins with."""
+
+import pickle
+from pathlib import Path
+
+import torch
+from torch import nn
+
+
+def load_initial_weights(backbone: nn.Module, path: Path) -> None:
+    """Loads a checkpoint of ours, or a plain state dict of the backbone's names.
+
+    Args:
+        backbone: Network that takes the weights.
+        path: File that ``torch.save`` wrote; no code in it is run.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it holds no weights, or those of another network.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no file {path}; give --initial_weights the path of a state dict")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        raise ValueError(
+            f"{path} is truncated, or holds more than tensors and plain values; give a checkpoint "
+            "of this project or a state dict"
+        ) from error
+    weights = content.get("state_dict", content) if isinstance(content, dict) else {}
+    if any(name.startswith("backbone.") for name in weights):
+        ours = (name for name in weights if name.startswith("backbone."))
+        weights = {name.removeprefix("backbone."): weights[name] for name in ours}
+    expected = backbone.state_dict()
+    missing = sorted(set(expected) - set(weights))
+    others = sorted(
+        name
+        for name in set(expected) & set(weights)
+        if not isinstance(weights[name], torch.Tensor)
+        or weights[name].shape != expected[name].shape
+    )
+    if missing or others:
+        which = f"has no {missing[0]}" if missing else f"has another shape of {others[0]}"
+        raise ValueError(
+            f"{path} {which}, which {type(backbone).__name__} needs; give weights of that network"
+        )
+    backbone.load_state_dict({name: weights[name] for name in expected})

@@ -1,0 +1,186 @@
+"""``run.json``: what a run is, from its first moment, and what happened in it."""
+
+import hashlib
+import json
+import os
+import platform
+import time
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.callbacks import EarlyStopping, Timer
+from torch import Tensor
+from torch.optim import Optimizer
+
+from regularizer_collection.runtime.atomic_write import atomic_write
+from regularizer_collection.runtime.identity import NOT_RECORDED, Identity
+
+NAME = "run.json"
+SCHEMA_VERSION = 2
+_PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "numpy", "scipy")
+
+
+class RunRecord(Callback):
+    """Writes ``run.json`` when training begins and when it ends, and the identity into checkpoints.
+
+    What is recorded of a training is taken from trainer, optimizer and weights, not from the
+    config.
+
+    Args:
+        folder: Folder of the run.
+        identity: What the run is.
+    """
+
+    def __init__(self, folder: Path, identity: Identity) -> None:
+        self.folder = folder
+        self.identity = identity
+        self.facts: dict[str, Any] = {}
+        self._seconds = 0.0
+        self._batches = 0
+        self._lengths: list[Any] = []
+        self._optimizer: dict[str, Any] = {}
+        self._started = time.monotonic()
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Leaves the identity in the folder before anything is trained."""
+        self._write(trainer)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Starts the watch."""
+        self._started = time.monotonic()
+        length = trainer.max_epochs
+        if self._lengths[-1:] != [length]:
+            self._lengths.append(length)
+
+    def on_before_optimizer_step(
+        self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer
+    ) -> None:
+        """Notes the settings with which the step is made."""
+        group = optimizer.param_groups[0]
+        settings = {key: value for key, value in group.items() if key != "params"}
+        self._optimizer = {"class": type(optimizer).__name__, **settings}
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Counts."""
+        self._batches += 1
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Writes down what happened."""
+        self._seconds += time.monotonic() - self._started
+        self._started = time.monotonic()
+        data = getattr(trainer, "datamodule", None)
+        self.facts = {
+            "epochs": _epochs(self._batches, trainer),
+            "steps": trainer.global_step,
+            "max_epochs": trainer.max_epochs,
+            "planned_epochs": self._lengths,
+            "stopped_by": _why_it_stopped(trainer),
+            "world_size": trainer.world_size,
+            "global_batch": getattr(data, "batch_size", NOT_RECORDED),
+            "precision": trainer.precision,
+            "device": _device(trainer),
+            "optimizer": json.loads(json.dumps(self._optimizer, default=str)),
+            "weights_sha256": weights_hash(pl_module.state_dict()),
+            "train_seconds": round(self._seconds, 1),
+            "commit": self.identity.commit,
+            "data": {"name": type(data).__name__, "num_classes": _num_classes(data, pl_module)}
+            | self.identity.data,
+            "host": f"{platform.node()}, {platform.machine()}, {os.cpu_count()} cores",
+            "versions": {name: version(name) for name in _PACKAGES},
+        }
+        self._write(trainer)
+
+    def _write(self, trainer: Trainer) -> None:
+        if trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            write_record(self.folder, self.identity, self.facts)
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Puts the identity into the checkpoint."""
+        checkpoint["identity"] = self.identity.to_dict()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns seconds and batches trained so far, and the lengths that were planned."""
+        seconds = self._seconds + time.monotonic() - self._started
+        return {
+            "train_seconds": seconds,
+            "planned_epochs": self._lengths,
+            "batches": self._batches,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restores them."""
+        self._seconds = state_dict["train_seconds"]
+        self._lengths = list(state_dict["planned_epochs"])
+        self._batches = state_dict["batches"]
+
+
+def write_record(folder: Path, identity: Identity, facts: Mapping[str, Any]) -> None:
+    """Writes ``run.json`` into a run's folder, whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_write(folder / NAME) as file:
+        content = {"schema_version": SCHEMA_VERSION, "identity": identity.to_dict()}
+        json.dump(content | {"facts": dict(facts)}, file, indent=1)
+
+
+def read_record(folder: Path) -> tuple[Identity, dict[str, Any]] | None:
+    """Returns identity and facts of the run in a folder; None where none was.
+
+    A run of an older version, which left its config alone, has an identity of the keys of its time.
+    """
+    if (folder / NAME).is_file():
+        content = json.loads((folder / NAME).read_text())
+        return Identity.from_dict(content["identity"]), content["facts"]
+    if (folder / "config.yaml").is_file():
+        config = yaml.safe_load((folder / "config.yaml").read_text())
+        return Identity.of_config(config, commit=NOT_RECORDED, is_migrated=True), {}
+    return None
+
+
+def weights_hash(state_dict: Mapping[str, Tensor]) -> str:
+    """Hashes the backbone's weights and buffers in a module's or a checkpoint's state dict."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(state_dict.items()):
+        if name.startswith("backbone."):
+            digest.update(name.encode())
+            dense = tensor.detach().cpu().contiguous()
+            digest.update(dense.flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()[:16]
+
+
+def _epochs(batches: int, trainer: Trainer) -> float:
+    """Returns the passes over the training images, a whole number unless one was cut off."""
+    epochs = batches / trainer.num_training_batches if batches else 0.0
+    return int(epochs) if epochs == int(epochs) else round(epochs, 3)
+
+
+def _why_it_stopped(trainer: Trainer) -> str:
+    """Names the reason; the order is that of what ends a run first."""
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    if trainer.received_sigterm or trainer.interrupted:
+        return "signal"
+    remaining = [callback.time_remaining() for callback in callbacks if isinstance(callback, Timer)]
+    if any(seconds is not None and seconds <= 0 for seconds in remaining):
+        return "max_time"
+    if any(isinstance(c, EarlyStopping) and c.stopped_epoch for c in callbacks):
+        return "early stopping"
+    if trainer.max_steps != -1 and trainer.global_step >= trainer.max_steps:
+        return "max_steps"
+    if trainer.max_epochs not in (None, -1) and trainer.current_epoch >= (trainer.max_epochs or 0):
+        return "max_epochs"
+    return "a callback"
+
+
+def _device(trainer: Trainer) -> str:
+    device = trainer.strategy.root_device
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def _num_classes(data: Any, pl_module: LightningModule) -> Any:
+    return getattr(data, "num_classes", getattr(pl_module, "num_classes", NOT_RECORDED))

@@ -1,0 +1,268 @@
+"""Section A of cases.md: a record is what ran, and no command overwrites another's."""
+
+import json
+import shutil
+
+import pytest
+import torch
+import yaml
+
+from regularizer_collection.__main__ import main
+from regularizer_collection.experiments.collect import collect_results, load_results
+from tests.cases.conftest import results, snapshot
+
+RUN = "no_reg/seed_0"
+LAST = f"runs/{RUN}/checkpoints/last.ckpt"
+
+
+def last_line(capfd):
+    (line,) = (o for o in capfd.readouterr().err.splitlines() if o.startswith("error: "))
+    return line
+
+
+class TestPaths:
+    """A path means the same wherever it is written."""
+
+    @pytest.mark.parametrize("written", ["~/case_runs", "$PLACE/case_runs", "${PLACE}/case_runs"])
+    def test_in_a_config_is_expanded_for_all_that_a_run_leaves(
+        self, written, run, here, monkeypatch
+    ):
+        monkeypatch.setenv("HOME", str(here / "home"))
+        monkeypatch.setenv("PLACE", str(here / "home"))
+        (here / "root.yaml").write_text(yaml.safe_dump({"trainer": {"default_root_dir": written}}))
+        assert run("fit", "--config", "root.yaml") == 0
+        folder = here / "home/case_runs" / RUN
+        assert {"config.yaml", "run.json", "history.json", "results.json"} <= {
+            path.name for path in folder.iterdir()
+        }
+        assert {path.name for path in here.iterdir()} == {"home", "tiny.yaml", "root.yaml"}
+
+    @pytest.mark.parametrize(
+        ("written", "message"),
+        [
+            ("s3://bucket/runs", "s3://bucket/runs is not on a file system"),
+            ("$NOWHERE/runs", "names the variable NOWHERE, which is not set"),
+        ],
+    )
+    def test_that_leads_nowhere_is_refused(self, written, message, run, capfd):
+        assert run("fit", "--trainer.default_root_dir", written) == 2
+        assert message in last_line(capfd)
+
+
+@pytest.fixture
+def finished(run, here):
+    """A finished run, and what its folder held."""
+    assert run("fit") == 0
+    return here / "runs" / RUN
+
+
+class TestContinuing:
+    """Only the same run is continued."""
+
+    def test_another_run_is_refused_and_stays_as_it_is(self, finished, run, here, capfd):
+        before = snapshot(here / "runs")
+        args = ("--variant", "finetuned", "--seed_everything", "7", "--ckpt_path", LAST)
+        assert run("fit", *args, "--trainer.max_epochs", "5") == 2
+        line = last_line(capfd)
+        assert "seed is 7 here and 0 there; variant is finetuned here and no_reg there" in line
+        assert line.endswith("to begin with its weights give --initial_weights")
+        assert snapshot(here / "runs") == before
+
+    def test_with_other_options_is_refused_by_name(self, finished, run, here, capfd):
+        before = snapshot(here / "runs")
+        args = ("--ckpt_path", "last", "--trainer.max_epochs", "3", "--optimizer.lr", "0.5")
+        assert run("fit", *args) == 2
+        assert "optimizer.init_args.lr is 0.5 here and 0.1 there" in last_line(capfd)
+        assert snapshot(here / "runs") == before
+
+    def test_where_it_runs_and_what_it_shows_may_differ(self, finished, run):
+        neutral = ("--trainer.log_every_n_steps", "1", "--trainer.accelerator", "cpu")
+        args = ("--ckpt_path", "last", "--trainer.max_epochs", "3", *neutral)
+        assert run("fit", *args) == 0
+        assert results(finished)["facts"]["epochs"] == 3
+
+    def test_longer_follows_the_schedule_of_the_new_length_and_says_both(self, run, here):
+        every = ("--trainer.log_every_n_steps", "1")
+        assert run("fit", "--trainer.max_epochs", "3", *every) == 0
+        assert run("fit", "--trainer.max_epochs", "9", "--ckpt_path", "last", *every) == 0
+        folder = here / "runs" / RUN
+        history = json.loads((folder / "history.json").read_text())
+        rates = dict(history["lr"])
+        assert [round(rates[step], 9) for step in (8, 9, 17, 18, 26)] == [
+            *(0.001, 0.01, 0.01, 0.001, 0.001)
+        ]
+        facts = results(folder)["facts"]
+        assert (facts["planned_epochs"], facts["epochs"], facts["steps"]) == ([3, 9], 9, 27)
+
+    def test_a_copy_elsewhere_begins_in_a_folder_of_its_own(self, finished, run, here):
+        before = snapshot(finished)
+        shutil.copy(here / LAST, here / "copy.ckpt")
+        args = ("--ckpt_path", "copy.ckpt", "--trainer.max_epochs", "3")
+        assert run("fit", *args, "--trainer.default_root_dir", "other") == 0
+        assert snapshot(finished) == before
+        assert results(here / "other" / RUN)["facts"]["epochs"] == 3
+
+
+class TestInitialWeights:
+    """Weights to begin with make a new run, which says which."""
+
+    @pytest.mark.parametrize("form", ["checkpoint", "state dict"])
+    def test_are_taken_and_recorded(self, form, finished, run, here):
+        weights = torch.load(here / LAST, weights_only=True)["state_dict"]
+        path = LAST
+        if form == "state dict":
+            path = "weights.pth"
+            plain = {name.removeprefix("backbone."): w for name, w in weights.items()}
+            torch.save({n: w for n, w in plain.items() if "accuracy" not in n}, path)
+        args = ("--initial_weights", path, "--variant", "tuned", "--optimizer.lr", "0.0")
+        assert run("fit", *args, "--trainer.max_epochs", "1") == 0
+        tuned = torch.load(here / "runs/tuned/seed_0/checkpoints/last.ckpt", weights_only=True)
+        assert torch.equal(tuned["state_dict"]["backbone.fc.weight"], weights["backbone.fc.weight"])
+        assert (
+            len(results(here / "runs/tuned/seed_0")["identity"]["settings"]["initial_weights"])
+            == 16
+        )
+
+    def test_of_another_network_are_refused(self, finished, run, capfd):
+        wide = ("--model.backbone.width", "8", "--variant", "wide")
+        assert run("fit", "--initial_weights", LAST, *wide) == 2
+        assert "has another shape of conv.weight, which TinyNet needs" in last_line(capfd)
+
+
+class TestTesting:
+    """Only a run's own final weights on its own data and planes renew its results."""
+
+    def test_the_same_again_gives_the_same_results(self, finished, run):
+        before = results(finished)
+        assert run("test", "--ckpt_path", LAST) == 0
+        assert results(finished) == before
+
+    @pytest.mark.parametrize("root", [(), ("--trainer.default_root_dir", "fresh_root")])
+    def test_a_moved_checkpoint_has_results_of_its_own(self, root, finished, run, here):
+        (here / "moved").mkdir()
+        shutil.copy(here / LAST, here / "moved/model.ckpt")
+        before = snapshot(finished)
+        assert run("test", "--ckpt_path", "moved/model.ckpt", *root) == 0
+        assert snapshot(finished) == before
+        (own,) = (here / (root[1] if root else "runs")).rglob("test.json")
+        assert json.loads(own.read_text())["facts"]["tested"] == str(here / "moved/model.ckpt")
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            ("--data.data_seed", "99"),
+            ("--data.test_size", "50"),
+            ("--trainer.limit_test_batches", "1"),
+            ("--trainer.precision", "64-true"),
+            ("--evaluation.resolution", "12"),
+        ],
+        ids=" ".join,
+    )
+    def test_on_other_terms_has_results_of_its_own_that_no_report_mixes_in(
+        self, other, finished, run, here
+    ):
+        before = snapshot(finished)
+        assert run("test", "--ckpt_path", LAST, *other) == 0
+        after = snapshot(finished)
+        assert {path: after[path] for path in before} == before
+        (own,) = finished.rglob("test.json")
+        assert json.loads(own.read_text())["facts"]["tested"] == str(here / LAST)
+        assert len(load_results(here / "runs")) == 1
+
+    def test_a_checkpoint_in_the_middle_of_a_run_has_results_of_its_own(self, run, here):
+        every = ("--trainer.callbacks", "ModelCheckpoint", "--trainer.callbacks.save_top_k", "-1")
+        middle = ("--trainer.callbacks.dirpath", "kept", "--trainer.callbacks.filename", "{epoch}")
+        assert run("fit", *every, *middle) == 0
+        before = snapshot(here / "runs")
+        assert run("test", "--ckpt_path", "kept/epoch=0.ckpt", *every, *middle) == 0
+        after = snapshot(here / "runs")
+        assert {path: after[path] for path in before} == before
+
+
+class TestFacts:
+    """Results say what happened, not what was planned."""
+
+    @pytest.mark.parametrize(
+        ("args", "epochs", "steps", "stopped_by"),
+        [
+            (("--trainer.max_steps", "1", "--trainer.max_epochs", "50"), 0.333, 1, "max_steps"),
+            (("--trainer.max_epochs", "-1", "--trainer.max_steps", "4"), 1.333, 4, "max_steps"),
+            (("--trainer.max_epochs", "2"), 2, 6, "max_epochs"),
+        ],
+        ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+    )
+    def test_of_the_length(self, args, epochs, steps, stopped_by, run, here):
+        assert run("fit", *args) == 0
+        facts = results(here / "runs" / RUN)["facts"]
+        assert (facts["epochs"], facts["steps"], facts["stopped_by"]) == (epochs, steps, stopped_by)
+
+    def test_of_a_time_limit(self, run, here):
+        assert run("fit", "--trainer.max_time", "00:00:00:01", "--trainer.max_epochs", "5000") == 0
+        facts = results(here / "runs" / RUN)["facts"]
+        assert facts["stopped_by"] == "max_time"
+        assert 0 < facts["epochs"] < 5000
+
+    def test_of_early_stopping(self, run, here):
+        early = ("--trainer.callbacks", "EarlyStopping", "--trainer.callbacks.monitor", "lr")
+        args = (*early, "--trainer.callbacks.patience", "1", "--optimizer.lr", "0.0")
+        assert run("fit", *args, "--trainer.max_epochs", "9") == 0
+        facts = results(here / "runs" / RUN)["facts"]
+        assert (facts["stopped_by"], facts["epochs"]) == ("early stopping", 2)
+
+    def test_of_the_optimizer_are_those_of_the_last_step(self, run, here):
+        decay = ("--model.weight_decay", "0.03", "--trainer.max_epochs", "1")
+        assert run("fit", *decay, config="l2.yaml") == 0
+        optimizer = results(here / "runs/l2/seed_0")["facts"]["optimizer"]
+        assert optimizer["weight_decay"] == 0.03
+        assert optimizer["lr"] == pytest.approx(0.001)
+
+    def test_of_the_machine_and_the_code(self, finished):
+        facts = results(finished)["facts"]
+        assert (facts["world_size"], facts["global_batch"], facts["device"]) == (1, 100, "cpu")
+        assert facts["precision"] == "32-true"
+        assert facts["commit"]
+        assert 0 < facts["train_seconds"] < 60
+
+    @pytest.mark.parametrize("logger", ["false", "CSVLogger", "[CSVLogger, TensorBoardLogger]"])
+    def test_of_the_course_are_there_with_any_logger(self, logger, run, here):
+        loggers = [name.strip() for name in logger.strip("[]").split(",")]
+        if logger != "false":
+            given = [{"class_path": n, "init_args": {"save_dir": "logs"}} for n in loggers]
+            (here / "logger.yaml").write_text(yaml.safe_dump({"trainer": {"logger": given}}))
+        args = ("--config", "logger.yaml") if logger != "false" else ("--trainer.logger", "false")
+        assert run("fit", *args) == 0
+        curve = results(here / "runs" / RUN)["history"]["test_curve/accuracy"]
+        assert [step for step, _ in curve] == [2, 5]
+
+
+class TestRepeating:
+    """The same run made twice is no second network."""
+
+    def test_is_kept_apart_and_refused_by_the_report(self, finished, run, here, capfd):
+        before = snapshot(finished)
+        assert run("fit") == 0
+        assert snapshot(finished) == before
+        assert results(here / "runs/no_reg/seed_0_run_2")["test"] == results(finished)["test"]
+        with pytest.raises(ValueError, match="are the same run, no_reg with seed 0, made twice"):
+            collect_results(here / "runs")
+
+    def test_in_a_study_under_other_options_is_refused_by_name(self, here, capfd):
+        study = ("study", "--variants", "no_reg", "--seeds", "0", "--overlay", "tiny.yaml")
+        args = [*study, "--root", "s", "--allow_imports", "tests"]
+        assert main([*args, "--optimizer.lr", "0.1"]) == 0
+        before = snapshot(here / "s")
+        for change, named in (
+            (("--optimizer.lr", "0.0001"), "optimizer.init_args.lr is 0.0001 here and 0.1 there"),
+            (("--trainer.max_epochs", "7"), "trainer.max_epochs is 7 here and 2 there"),
+        ):
+            assert main([*args, *change]) == 2
+            assert named in last_line(capfd)
+        assert main([*args, "--optimizer.lr", "0.1"]) == 0
+        assert "1 of them finished before" in capfd.readouterr().out
+        assert snapshot(here / "s") == before
+
+
+def test_one_process_is_the_default_on_any_machine(capfd):
+    with pytest.raises(SystemExit):
+        main(["fit", "--config", "no_reg.yaml", "--print_config"])
+    assert yaml.safe_load(capfd.readouterr().out)["trainer"]["devices"] == 1

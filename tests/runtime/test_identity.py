@@ -1,0 +1,116 @@
+import inspect
+
+import pytest
+from pytorch_lightning import Trainer
+
+from regularizer_collection.runtime.identity import (
+    TRAINER_KEYS_THAT_COUNT,
+    TRAINER_KEYS_THAT_DO_NOT_COUNT,
+    Identity,
+)
+
+CONFIG = {
+    "variant": "svb",
+    "seed_everything": 3,
+    "trainer": {"max_epochs": 7, "default_root_dir": "runs", "precision": None, "callbacks": None},
+    "model": {"class_path": "SVBClassifier", "init_args": {"eps": 0.05, "seed": 3}},
+    "data": {"class_path": "datamodules.Shapes", "init_args": {"batch_size": 100, "seed": 3}},
+    "evaluation": {"num_planes": 25},
+}
+
+
+def identity(section=None, value=None, **facts):
+    config = CONFIG | ({section: CONFIG[section] | value} if section else {})
+    return Identity.of_config(config, **facts)
+
+
+def test_every_argument_of_the_trainer_is_decided_on():
+    arguments = set(inspect.signature(Trainer).parameters)
+    assert arguments == TRAINER_KEYS_THAT_COUNT | TRAINER_KEYS_THAT_DO_NOT_COUNT
+    assert not TRAINER_KEYS_THAT_COUNT & TRAINER_KEYS_THAT_DO_NOT_COUNT
+
+
+@pytest.mark.parametrize(
+    ("section", "value"),
+    [
+        ("trainer", {"default_root_dir": "elsewhere"}),
+        ("trainer", {"accelerator": "cpu"}),
+        ("trainer", {"devices": 4}),
+        ("trainer", {"enable_model_summary": True}),
+        ("trainer", {"precision": "32-true"}),
+        ("trainer", {"callbacks": [{"class_path": "LearningRateMonitor"}]}),
+        ("trainer", {"callbacks": {"class_path": "pytorch_lightning.callbacks.ModelCheckpoint"}}),
+        ("data", {"init_args": {"batch_size": 100, "seed": 3, "data_dir": "x", "verify": False}}),
+        ("evaluation", {"num_planes": 5}),
+    ],
+)
+def test_what_changes_no_number_of_the_training_is_the_same_run(section, value):
+    assert identity(section, value).differences(identity()) == []
+    assert identity(section, value).fingerprint == identity().fingerprint
+
+
+@pytest.mark.parametrize(
+    ("section", "value", "difference"),
+    [
+        ("trainer", {"max_epochs": 8}, "trainer.max_epochs is 8 here and 7 there"),
+        ("trainer", {"precision": "bf16-mixed"}, "trainer.precision is bf16-mixed here and 32-tr"),
+        ("model", {"class_path": "L2Classifier"}, "model.class_path is L2Classifier here and SVB"),
+        ("model", {"init_args": {"eps": 0.1}}, "model.init_args.eps is 0.1 here and 0.05 there"),
+        ("data", {"init_args": {"batch_size": 50}}, "data.init_args.batch_size is 50 here and 100"),
+        (
+            "trainer",
+            {"callbacks": [{"class_path": "callbacks.SingularValueBounding"}]},
+            "trainer.callbacks.0.class_path is callbacks.SingularValueBounding here and None there",
+        ),
+    ],
+)
+def test_what_can_change_one_is_another_run_and_is_named(section, value, difference):
+    (found,) = identity(section, value).differences(identity())
+    assert found.startswith(difference)
+    assert identity(section, value).fingerprint != identity().fingerprint
+
+
+def test_seeds_share_a_fingerprint_and_are_different_runs():
+    other = Identity.of_config(CONFIG | {"seed_everything": 4})
+    assert other.fingerprint == identity().fingerprint
+    assert other.differences(identity()) == ["seed is 4 here and 3 there"]
+
+
+def test_other_data_is_another_run_where_both_are_known():
+    ours, theirs = identity(data={"train": "a", "test": "b"}), identity(data={"test": "c"})
+    assert ours.differences(theirs) == ["data, test split is b here and c there"]
+    assert identity().differences(theirs) == []
+
+
+def test_a_class_is_the_same_by_all_its_names():
+    for name in ("regularizer_collection.lightning_modules.X", "lightning_modules.X"):
+        assert identity("model", {"class_path": name}).settings["model.class_path"] == (
+            "lightning_modules.X"
+        )
+
+
+def test_what_an_older_version_knew_is_compared_and_no_more():
+    old = Identity("svb", 3, {"trainer.max_epochs": 7}, is_migrated=True)
+    assert identity().differences(old) == []
+    assert identity("trainer", {"max_epochs": 8}).differences(old) == [
+        "trainer.max_epochs is 8 here and 7 there"
+    ]
+
+
+def test_it_survives_being_written():
+    ours = identity(data={"test": "b"}, commit="abc+")
+    assert Identity.from_dict(ours.to_dict()).differences(ours) == []
+    assert Identity.from_dict(ours.to_dict()).fingerprint == ours.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("trainer", "protocol"),
+    [
+        ({}, "source"),
+        ({"gradient_clip_val": 1.0}, "stable"),
+        ({"gradient_clip_val": 1.0, "gradient_clip_algorithm": "value"}, "clipped by value 1.0"),
+        ({"gradient_clip_val": 2.0}, "clipped by norm 2.0"),
+    ],
+)
+def test_the_protocol_is_how_gradients_are_clipped(trainer, protocol):
+    assert identity("trainer", trainer).protocol == protocol
