@@ -4,6 +4,7 @@ from regularizer_collection.callbacks.dashboard import Dashboard
 from regularizer_collection.callbacks.evaluation import Evaluation
 from regularizer_collection.callbacks.non_finite_loss import StopOnNonFiniteLoss
 from regularizer_collection.callbacks.norm_control import NormControl
+from regularizer_collection.callbacks.prediction_writer import PredictionWriter
 from regularizer_collection.callbacks.singular_value_bounding import SingularValueBounding
 from regularizer_collection.callbacks.weight_projection import WeightProjection
 
@@ -11,6 +12,7 @@ __all__ = [
     "Dashboard",
     "Evaluation",
     "NormControl",
+    "PredictionWriter",
     "SingularValueBounding",
     "StopOnNonFiniteLoss",
     "WeightProjection",

@@ -68,7 +68,9 @@ class Dashboard(Callback):
         }
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
-                hyperparameters = dict(pl_module.hparams_initial)
+                hyperparameters = pl_module.hyperparameters()  # type: ignore[operator]
+                batch_size = getattr(getattr(trainer, "datamodule", None), "batch_size", None)
+                hyperparameters |= {"batch_size": batch_size} if batch_size else {}
                 logger.log_hyperparams(hyperparameters, metrics, trainer.global_step)
         for writer in _writers(trainer):
             writer.flush()
@@ -82,11 +84,11 @@ class Dashboard(Callback):
         chosen = torch.randperm(len(images), generator=generator)[: self.num_images]
         batch = data.normalize(images[chosen].to(pl_module.device))
         batch = batch.to(pl_module.dtype).requires_grad_()
-        model = pl_module.for_inference()  # type: ignore[operator]
-        with torch.enable_grad():
-            logits = model(batch)
-        with torch.no_grad():
-            norms = jacobian_norm_squared(logits, batch, num_projections=-1)
+        with pl_module.for_inference() as model:  # type: ignore[operator]
+            with torch.enable_grad():
+                logits = model(batch)
+            with torch.no_grad():
+                norms = jacobian_norm_squared(logits, batch, num_projections=-1)
         pl_module.log("jacobian/norm", norms.sqrt().mean(), rank_zero_only=True)
 
     def _log_spectra(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -189,10 +189,13 @@ class Evaluation(Callback):
     ) -> dict[int, dict[str, Measured]]:
         """Measures the planes of this process, all of them or those before a Ctrl-C."""
         images, _ = data.images_and_labels("test")
-        model = pl_module.for_inference()  # type: ignore[operator]
         share = range(trainer.global_rank, len(planes), trainer.world_size)
         measured: dict[int, dict[str, Measured]] = {}
-        with _progress(disable=trainer.progress_bar_callback is None or share.start > 0) as bar:
+        is_quiet = trainer.progress_bar_callback is None or share.start > 0
+        with (
+            pl_module.for_inference() as model,  # type: ignore[operator]
+            _progress(disable=is_quiet) as bar,
+        ):
             task = bar.add_task("Planes", total=len(share) * len(self.zoom_levels))
             try:
                 for number in share:

@@ -27,7 +27,7 @@ class StopOnNonFiniteLoss(Callback):
         loss: Tensor = outputs["loss"]
         bad_step = torch.where(loss.isfinite(), _NEVER, trainer.global_step)
         self._first_bad_step = torch.minimum(self._first_bad_step, bad_step)
-        interval = trainer.log_every_n_steps  # type: ignore[attr-defined]
+        interval = max(1, trainer.log_every_n_steps)  # type: ignore[attr-defined]
         if (batch_idx + 1) % interval == 0:
             self._raise_if_seen(trainer)
 

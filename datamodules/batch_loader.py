@@ -12,14 +12,14 @@ from regularizer_collection.functional.seeding import derive_seed
 class BatchLoader:
     """Yields (images, labels) batches, the share of one rank.
 
-    All ranks cut the same order into global batches of ``batch_size * world_size`` and take every
+    All ranks cut the same order into global batches of ``batch_size`` and take every
     ``world_size``-th sample of each, so together they see what one process would see, every sample
     once. Batches differ in size by at most one sample: no small last batch.
 
     Args:
         images: Images [samples, height, width, 3], uint8.
         labels: Classes [samples], int64.
-        batch_size: Samples for each rank and batch.
+        batch_size: Samples of a batch over all ranks.
         shuffle_seed: Shuffles anew each epoch, from (seed, epoch); None keeps the order.
         position: Tells, when iteration starts, the epoch and the first batch of it to yield.
         rank: Index of this process.
@@ -42,7 +42,7 @@ class BatchLoader:
         self.position = position
         self.rank = rank
         self.world_size = world_size
-        self.num_batches = max(1, -(-len(labels) // (batch_size * world_size)))
+        self.num_batches = max(1, -(-len(labels) // batch_size))
 
     def __len__(self) -> int:
         """Number of batches in an epoch."""
@@ -51,9 +51,13 @@ class BatchLoader:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yields the batches that are left of the epoch."""
         epoch, first_batch = self.position()
-        for batch in self._order(epoch).tensor_split(self.num_batches)[first_batch:]:
-            index = batch[self.rank :: self.world_size]
+        for index in self.shares(epoch)[first_batch:]:
             yield self.images[index], self.labels[index]
+
+    def shares(self, epoch: int = 0) -> list[Tensor]:
+        """Returns, for each batch, the positions [samples] of this rank's share of it."""
+        batches = self._order(epoch).tensor_split(self.num_batches)
+        return [batch[self.rank :: self.world_size] for batch in batches]
 
     def _order(self, epoch: int) -> Tensor:
         if self.shuffle_seed is None:
@@ -62,8 +66,8 @@ class BatchLoader:
         return torch.randperm(len(self.labels), generator=generator)
 
     def state_dict(self) -> dict[str, Any]:
-        """Holds nothing, the position is the trainer's; tells Lightning that resuming is exact."""
+        """Returns nothing; Lightning warns of resuming in mid-epoch unless a loader has this."""
         return {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restores nothing."""
+        """Restores nothing: the position is the trainer's."""

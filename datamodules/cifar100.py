@@ -25,7 +25,7 @@ class CIFAR100DataModule(ImageDataModule):
 
     Args:
         data_dir: Folder that holds, or will hold, ``cifar-100-python``.
-        batch_size: Samples for each process and step.
+        batch_size: Samples of a step, which all processes share.
         val_size: Training images held out for validation, the same number of each class.
         download: Downloads what is missing.
         verify: Refuses files whose checksum is not the official one. Files are read without
@@ -57,14 +57,17 @@ class CIFAR100DataModule(ImageDataModule):
         self.verify = verify
 
     def prepare_data(self) -> None:
-        """Downloads the archive where a file is missing.
+        """Unpacks the archive in ``data_dir``, or downloads it, where a file is missing.
 
         Raises:
             FileNotFoundError: If files are missing and cannot be downloaded.
             ValueError: If a file's checksum is not the official one and ``verify`` is set.
         """
         missing = [s for s in ("train", "test") if not self._path(s).is_file()]
-        if missing:
+        archive = self.data_dir / CIFAR100.filename
+        if missing and archive.is_file():
+            self._unpack(archive, missing)
+        elif missing:
             self._download(missing)
         if self.verify:
             self._check_integrity()
@@ -104,6 +107,13 @@ class CIFAR100DataModule(ImageDataModule):
                     f"{archive.stat().st_size} bytes of {response.headers.get_content_type()} came "
                     f"whose checksum is not the official {CIFAR100.tgz_md5}"
                 )
+            self._unpack(archive, missing)
+
+    def _unpack(self, archive: Path, missing: list[str]) -> None:
+        """Takes what is missing out of the official archive, each file whole or not at all."""
+        folder = self._path("train").parent
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix="unpacked_", dir=folder) as temporary:
             with tarfile.open(archive) as members:
                 members.extractall(temporary, filter="data")
             for split in missing:

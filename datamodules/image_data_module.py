@@ -25,7 +25,7 @@ class ImageDataModule(LightningDataModule):
     draws a curve on the test images that chooses nothing.
 
     Args:
-        batch_size: Samples for each process and step.
+        batch_size: Samples of a step, which all processes share.
         val_size: Training images held out for validation, the same number of each class.
         augment: Crops and flips training images at random.
         seed: Seed of shuffling, augmentation and the held-out part.
@@ -138,10 +138,16 @@ class ImageDataModule(LightningDataModule):
         images, labels = self._splits[split]
         if self.trainer:
             options |= {"rank": self.trainer.global_rank, "world_size": self.trainer.world_size}
-        if len(labels) < 2 * options.get("world_size", 1):
+        world_size = options.get("world_size", 1)
+        if self.batch_size % world_size:
             raise ValueError(
-                f"the {split} split has {len(labels)} images for {options.get('world_size', 1)} "
-                "processes; give at least 2 for each"
+                f"batch_size is {self.batch_size}, which {world_size} processes cannot share "
+                "evenly; give a multiple of their number, or other --trainer.devices"
+            )
+        if len(labels) < 2 * world_size:
+            raise ValueError(
+                f"the {split} split has {len(labels)} images for {world_size} processes; give at "
+                "least 2 for each"
             )
         return BatchLoader(images, labels, self.batch_size, **options)
 

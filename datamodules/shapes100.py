@@ -17,7 +17,7 @@ class Shapes100DataModule(ImageDataModule):
         train_size: Number of training images.
         test_size: Number of test images.
         data_seed: Seed the images are drawn from; the run's ``seed`` does not change them.
-        batch_size: Samples for each process and step.
+        batch_size: Samples of a step, which all processes share.
         val_size: Training images held out for validation, the same number of each class.
         augment: Crops and flips training images at random.
         seed: Seed of shuffling, augmentation and the held-out part.

@@ -1,16 +1,19 @@
 """A study on a Ray cluster, one task for each run."""
 
+import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from regularizer_collection.experiments.run import Run, python_path
 
 _RETRIES = 3
 _PATIENCE = 10.0  # seconds
+_TOKEN = Path.home() / ".ray" / "auth_token"
 
 
 def run_on_ray(
-    runs: Sequence[Run], address: str | None, cpus_per_run: int, gpus_per_run: float
+    runs: Sequence[Run], address: str | None, cpus_per_run: float, gpus_per_run: float
 ) -> dict[Run, int]:
     """Makes all runs; Ray starts one again, from its last checkpoint, when its worker dies.
 
@@ -25,7 +28,8 @@ def run_on_ray(
 
     Raises:
         ImportError: If Ray is not installed.
-        ConnectionError: If no cluster answers at the address.
+        ConnectionError: If no cluster answers at the address, or lets us in.
+        ValueError: If no cluster of this size could ever make a run.
     """
     try:
         import ray
@@ -35,15 +39,25 @@ def run_on_ray(
         ) from error
 
     _check_that_it_answers(address)
-    ray.init(
-        address=address or "local",
-        runtime_env={"env_vars": {"PYTHONPATH": python_path()}},
-        log_to_driver=False,
-    )
-    task = ray.remote(num_cpus=cpus_per_run, num_gpus=gpus_per_run, max_retries=_RETRIES)(_make)
-    pending = {task.remote(run): run for run in runs}
+    if address is not None and _TOKEN.exists():
+        # A cluster that was started with a token of this machine asks for it.
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+    try:
+        ray.init(
+            address=address or "local",
+            runtime_env={"env_vars": {"PYTHONPATH": python_path()}},
+            log_to_driver=False,
+        )
+    except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
+        raise ConnectionError(
+            f"the Ray cluster at {address} does not let us in ({error}); if it asks for a token, "
+            f"put it into {_TOKEN} and set RAY_AUTH_MODE=token"
+        ) from error
     failed = {}
     try:
+        _refuse_what_the_cluster_has_not(ray.cluster_resources(), cpus_per_run, gpus_per_run)
+        task = ray.remote(num_cpus=cpus_per_run, num_gpus=gpus_per_run, max_retries=_RETRIES)(_make)
+        pending = {task.remote(run): run for run in runs}
         while pending:
             (done,), _ = ray.wait(list(pending), num_returns=1)
             run = pending.pop(done)
@@ -51,10 +65,10 @@ def run_on_ray(
                 code = ray.get(done)
             except ray.exceptions.RayError as error:
                 code = 1
-                print(f"{run.variant} seed {run.seed}: {error}")
+                print(f"{run.variant} seed {run.seed}: {error}", flush=True)
             if code:
                 failed[run] = code
-            print(f"{run.variant} seed {run.seed}: {'failed' if code else 'finished'}")
+            print(f"{run.variant} seed {run.seed}: {'failed' if code else 'finished'}", flush=True)
     finally:
         ray.shutdown()
     return failed
@@ -74,5 +88,20 @@ def _check_that_it_answers(address: str | None) -> None:
         ) from error
 
 
+def _refuse_what_the_cluster_has_not(
+    has: Mapping[str, float], cpus_per_run: float, gpus_per_run: float
+) -> None:
+    """Compares first: Ray waits for ever for what no machine has."""
+    for name, asked in (("CPU", cpus_per_run), ("GPU", gpus_per_run)):
+        if asked > has.get(name, 0):
+            raise ValueError(
+                f"a run asks for {asked:g} {name}s, the cluster has {has.get(name, 0):g}; give a "
+                f"smaller --{name.lower()}s_per_run"
+            )
+
+
 def _make(run: Run) -> int:
-    return 0 if run.is_finished() else run.start().wait()
+    if run.is_finished():
+        return 0
+    code = run.start().wait()
+    return code if code or run.is_finished() else 1

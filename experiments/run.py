@@ -29,16 +29,18 @@ class Run:
     """A training with its test, as a command of its own.
 
     Attributes:
-        variant: Name of the variant, also that of its config.
+        variant: Name of the variant.
         seed: Seed of the run.
         root: Folder of all runs, absolute.
         options: Further arguments of ``cli.py fit``.
+        config: Config of the variant; None means the one of its name.
     """
 
     variant: str
     seed: int
     root: Path
     options: tuple[str, ...] = ()
+    config: str | None = None
 
     @property
     def folder(self) -> Path:
@@ -54,7 +56,7 @@ class Run:
     def arguments(self) -> tuple[str, ...]:
         """The command line, but for what differs between seeds."""
         return (
-            *("fit", "--config", f"{self.variant}.yaml"),
+            *("fit", "--config", self.config or f"{self.variant}.yaml"),
             *self.options,
             *("--variant", self.variant),
             *("--trainer.default_root_dir", str(self.root)),
@@ -89,9 +91,16 @@ class Run:
             return False
         return not results["measurements"]["planes"]["random"]["missing_planes"]
 
-    def start(self) -> subprocess.Popen[bytes]:
-        """Starts the command; it ends when this process does, however that ends."""
+    def start(self, threads: int | None = None) -> subprocess.Popen[bytes]:
+        """Starts the command; it ends when this process does, however that ends.
+
+        Args:
+            threads: Threads of the process, unless OMP_NUM_THREADS says otherwise.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
+        variables = {"PYTHONUNBUFFERED": "1", "PYTHONPATH": python_path()}
+        if threads is not None:
+            variables["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", str(threads))
         with self.log.open("ab") as log:
             return subprocess.Popen(
                 self.command,
@@ -99,7 +108,7 @@ class Run:
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
                 preexec_fn=_die_with_parent if platform.system() == "Linux" else None,
-                env=os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": python_path()},
+                env=os.environ | variables,
             )
 
     def progress(self) -> tuple[int, int | None, float | None]:

@@ -33,7 +33,7 @@ def bound_singular_values_(weight: Tensor, eps: float) -> Tensor:
     for dtype, smallest_share in _SMALLEST_SHARE.items():
         if torch.promote_types(dtype, weight.dtype) != dtype:
             continue  # less precise than the weight
-        wide = (matrix if is_wide else matrix.T).to(dtype)
+        wide = (matrix if is_wide else matrix.T).to(_device_of(weight), dtype)
         eigenvalues, u = torch.linalg.eigh(wide @ wide.T)
         sigma = eigenvalues.clamp(min=0).sqrt()
         if sigma[0] > smallest_share * sigma[-1]:
@@ -48,7 +48,7 @@ def bound_singular_values_(weight: Tensor, eps: float) -> Tensor:
 @torch.no_grad()
 def singular_values(weight: Tensor) -> Tensor:
     """Computes the singular values of a weight seen as a matrix [out, rest], ascending, float64."""
-    matrix = _as_matrix(weight).double()
+    matrix = _as_matrix(weight).to(_device_of(weight), torch.float64)
     gram = matrix @ matrix.T if matrix.shape[0] <= matrix.shape[1] else matrix.T @ matrix
     return torch.linalg.eigvalsh(gram).clamp(min=0).sqrt()
 
@@ -70,6 +70,11 @@ def check_eps(eps: float) -> None:
     """
     if not eps > 0:
         raise ValueError(f"eps is {eps}; give a number above 0, such as 0.05")
+
+
+def _device_of(weight: Tensor) -> torch.device:
+    """Returns where the weight is, or the CPU where that device has no float64."""
+    return torch.device("cpu") if weight.device.type == "mps" else weight.device
 
 
 def _as_matrix(weight: Tensor) -> Tensor:

@@ -1,9 +1,11 @@
 """What all variants share: backbone, loss, metrics, optimizer and schedule."""
 
-import copy
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
-from typing import Any, Literal, cast
+from pathlib import Path
+from typing import Any, Literal, Self, cast
 
 import torch
 import torch.nn.functional as F
@@ -79,10 +81,22 @@ class Classifier(LightningModule):
         """Maps normalised images [batch, 3, height, width] to logits [batch, classes]."""
         return self.backbone(images)
 
-    def for_inference(self) -> nn.Module:
-        """Returns a copy of the backbone in eval mode, its batch normalisation folded if it can."""
-        folded = getattr(self.backbone, "folded", None)
-        return folded() if callable(folded) else copy.deepcopy(self.backbone).eval()
+    @contextmanager
+    def for_inference(self) -> Iterator[nn.Module]:
+        """Lends the backbone in eval mode, its batch normalisation folded if it can be.
+
+        No live network is copied: hooks of profilers and of users may hold what cannot be.
+        """
+        if isinstance(self.backbone, ResNet18):
+            yield self.backbone.folded()
+            return
+        modes = {module: module.training for module in self.backbone.modules()}
+        self.backbone.eval()
+        try:
+            yield self.backbone
+        finally:
+            for module, mode in modes.items():
+                module.training = mode
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Sets the random state of this batch."""
@@ -159,6 +173,22 @@ class Classifier(LightningModule):
         self.log(f"{prefix}/accuracy", accuracy, prog_bar=True)
         self.log(f"{prefix}/loss", loss, prog_bar=True)
 
+    def hyperparameters(self) -> dict[str, Any]:
+        """Returns what a comparison of runs varies, by short names."""
+        optimizer = self._build_optimizer()
+        group = optimizer.param_groups[0]
+        chosen = ("lr", "weight_decay", "momentum")
+        found: dict[str, Any] = {"optimizer": type(optimizer).__name__}
+        found |= {key: group[key] for key in chosen if key in group}
+        found |= getattr(self.backbone, "arguments", {"backbone": type(self.backbone).__name__})
+        for name, value in self.hparams.items():
+            if name not in ("lr_interval", "num_classes"):
+                found[name] = value
+        for regularizer in self._regularizers():
+            for name in inspect.signature(type(regularizer)).parameters:
+                found[f"{regularizer.name}/{name}"] = getattr(regularizer, name)
+        return found
+
     def refuse_twin(self, own: Callback, advice: str) -> None:
         """Refuses a callback of the user's beside the module's own, which would take its place.
 
@@ -179,7 +209,7 @@ class Classifier(LightningModule):
     def configure_optimizers(self) -> Any:
         """Builds optimizer and schedule from the config."""
         optimizer = self._build_optimizer()
-        scheduler = self.build_lr_scheduler(optimizer)
+        scheduler = self._build_lr_scheduler(optimizer)
         if isinstance(scheduler, FractionalStepLR):
             scheduler.set_total_steps(self._total_steps())
         entry: dict[str, Any] = {"scheduler": scheduler, "interval": self.lr_interval}
@@ -190,6 +220,15 @@ class Classifier(LightningModule):
     def _build_optimizer(self) -> Optimizer:
         return self.build_optimizer(self.parameters())
 
+    def _build_lr_scheduler(self, optimizer: Optimizer) -> Any:
+        try:
+            return self.build_lr_scheduler(optimizer)
+        except ValueError as error:
+            if "total_steps" not in str(error):
+                raise
+            build: Callable[..., Any] = self.build_lr_scheduler  # OneCycleLR, whose length we know
+            return build(optimizer, total_steps=self._total_steps())
+
     def _total_steps(self) -> int:
         steps = self.trainer.estimated_stepping_batches
         if steps == float("inf"):
@@ -199,9 +238,25 @@ class Classifier(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Notes which class the weights belong to, and what the epoch's accuracy counted so far."""
         checkpoint["variant_class"] = type(self).__name__
+        if isinstance(self.backbone, ResNet18):
+            checkpoint["resnet18"] = self.backbone.arguments
         progress = self.trainer.fit_loop.epoch_loop.batch_progress.current
         if 0 < progress.completed < self.trainer.num_training_batches:
             checkpoint["train_accuracy"] = dict(self.train_accuracy.metric_state)
+
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override]
+        cls, checkpoint_path: str | Path, *args: Any, **kwargs: Any
+    ) -> Self:
+        """Loads a trained module with the :class:`ResNet18` that it was trained with.
+
+        Any other backbone must be given as ``backbone``.
+        """
+        if "backbone" not in kwargs:
+            checkpoint = torch.load(checkpoint_path, map_location="cpu", weights_only=True)
+            if arguments := checkpoint.get("resnet18"):
+                kwargs["backbone"] = ResNet18(**arguments)
+        return super().load_from_checkpoint(checkpoint_path, *args, **kwargs)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuses the weights of another variant.

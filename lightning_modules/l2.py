@@ -18,7 +18,8 @@ class L2Classifier(Classifier):
         **kwargs: See :class:`Classifier`.
 
     Raises:
-        ValueError: If ``weight_decay`` is negative or the optimizer has no such option.
+        ValueError: If ``weight_decay`` is negative, or the optimizer has no such option or another
+            value of it.
     """
 
     def __init__(self, weight_decay: float = 0.0005, **kwargs: Any) -> None:
@@ -33,6 +34,11 @@ class L2Classifier(Classifier):
             if "weight_decay" not in group:
                 raise ValueError(
                     f"{type(optimizer).__name__} has no weight_decay; give an optimizer that has"
+                )
+            if group["weight_decay"] not in (0, self.weight_decay):
+                raise ValueError(
+                    f"the optimizer's weight_decay is {group['weight_decay']}, that of "
+                    f"{type(self).__name__} {self.weight_decay}; give --model.weight_decay alone"
                 )
             group["weight_decay"] = self.weight_decay
         return optimizer

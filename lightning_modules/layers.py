@@ -60,7 +60,8 @@ class TwiceDifferentiableBatchNorm2d(nn.BatchNorm2d):
     def forward(self, input: Tensor) -> Tensor:
         """Normalises maps [batch, channels, height, width]."""
         is_autocast = torch.is_autocast_enabled(input.device.type)
-        if not (self.training and self.twice_differentiable) or is_autocast:
+        is_plain = not (self.training and self.twice_differentiable)
+        if is_plain or is_autocast or not self.track_running_stats:
             return super().forward(input)
         if input.numel() == input.shape[1]:
             raise ValueError(
@@ -70,15 +71,17 @@ class TwiceDifferentiableBatchNorm2d(nn.BatchNorm2d):
         assert self.running_mean is not None
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
-        assert self.momentum is not None
         self.num_batches_tracked.add_(1)
+        momentum = self.momentum
+        if momentum is None:  # the mean of all batches, as weight averaging sets it
+            momentum = 1 / self.num_batches_tracked.item()
         return batch_norm(
             input,
             self.weight,
             self.bias,
             self.running_mean,
             self.running_var,
-            self.momentum,
+            momentum,
             self.eps,
         )
 

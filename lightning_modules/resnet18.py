@@ -1,7 +1,6 @@
 """The shared backbone."""
 
-import copy
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import torch
 import torch.nn.functional as F
@@ -63,6 +62,11 @@ class ResNet18(ResNet):
         else:
             self.maxpool = TwiceDifferentiableMaxPool2d(kernel_size=3, stride=2, padding=1)
         self.dropout = nn.Dropout(dropout)
+        self.arguments: dict[str, Any] = {
+            "num_classes": num_classes,
+            "dropout": dropout,
+            "stem": stem,
+        }
         for module in list(self.modules()):
             for name, child in module.named_children():
                 if isinstance(child, nn.Conv2d):
@@ -81,8 +85,14 @@ class ResNet18(ResNet):
         return self.fc(self.dropout(self.avgpool(x).flatten(1)))
 
     def folded(self) -> Self:
-        """Returns a copy for inference, each batch normalisation folded into its convolution."""
-        network = copy.deepcopy(self).eval().requires_grad_(False)
+        """Makes a network for inference, each batch normalisation folded into its convolution."""
+        with torch.device("meta"):
+            network = type(self)(**self.arguments)
+        network.load_state_dict(
+            {name: tensor.detach().clone() for name, tensor in self.state_dict().items()},
+            assign=True,
+        )
+        network.eval().requires_grad_(False)
         for module in network.modules():
             for conv_name, norm_name in (("conv1", "bn1"), ("conv2", "bn2"), ("0", "1")):
                 conv, norm = getattr(module, conv_name, None), getattr(module, norm_name, None)

@@ -58,6 +58,8 @@ def study_arguments(args: Sequence[str], lists: Collection[str]) -> list[str]:
         elif key.removeprefix("--") in lists and values:
             items = [item for value in values for item in value.strip("[]").split(",")]
             own.append(f"{key}=[{','.join(map(_written_out, items))}]")
+        elif key == "--grid":
+            own += [f"--grid+={json.dumps([value])}" for value in values]
         elif key == "--config":
             own += [key, *(str(find_config(value)) for value in values)]
         else:

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 import warnings
 from pathlib import Path
 from typing import Any
@@ -35,16 +36,14 @@ class SafeCheckpointIO(TorchCheckpointIO):
                 torch.save(checkpoint, file)
                 file.flush()
                 os.fsync(file.fileno())
+            if path.exists():
+                _keep(path, path.with_name(PREVIOUS))
         except BaseException as error:
             temporary.unlink(missing_ok=True)
             # torch.save covers what the file raised with a RuntimeError about its own position.
             if isinstance(error, RuntimeError) and isinstance(error.__context__, OSError):
                 raise error.__context__ from None
             raise
-        if path.exists():
-            previous = path.with_name(PREVIOUS)
-            previous.unlink(missing_ok=True)
-            os.link(path, previous)
         temporary.replace(path)
 
     def load_checkpoint(
@@ -70,6 +69,15 @@ class SafeCheckpointIO(TorchCheckpointIO):
                 raise
             warnings.warn(f"{error}; {previous} is used instead", stacklevel=2)
             return _load(previous, map_location)
+
+
+def _keep(path: Path, previous: Path) -> None:
+    """Gives a file a second name, or copies it where the file system has no hard links."""
+    previous.unlink(missing_ok=True)
+    try:
+        os.link(path, previous)
+    except OSError:
+        shutil.copyfile(path, previous)
 
 
 def _load(path: Path, map_location: Any) -> dict[str, Any]:

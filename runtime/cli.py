@@ -13,7 +13,12 @@ from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from regularizer_collection.callbacks import Dashboard, Evaluation, StopOnNonFiniteLoss
+from regularizer_collection.callbacks import (
+    Dashboard,
+    Evaluation,
+    PredictionWriter,
+    StopOnNonFiniteLoss,
+)
 from regularizer_collection.datamodules import ImageDataModule
 from regularizer_collection.functional.singular_values import spectra_of
 from regularizer_collection.lightning_modules import Classifier, SyncBatchNorm
@@ -42,6 +47,7 @@ from regularizer_collection.runtime.run_record import RunRecord, read_record
 STRICT: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False}
 """What every parser of the project is: exact, and without an exit of its own."""
 
+_SPAWNING = ("ddp_spawn", "ddp_fork", "ddp_notebook")
 _DESCRIPTION = """
 fit, validate, test and predict are about one run: cli.py fit --config svb.yaml.
 study makes many, one for each variant and seed: cli.py study --seeds 0,1,2.
@@ -89,7 +95,7 @@ class RegularizerCLI(LightningCLI):
         return parser
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Adds the variant's name and gives the seed to everything that draws."""
+        """Adds the variant's name, initial weights and the evaluation."""
         parser.add_argument(
             "--variant", type=str, default=UNNAMED, help="Name of the run's folder."
         )
@@ -100,8 +106,6 @@ class RegularizerCLI(LightningCLI):
             help="Checkpoint or state dict whose weights a new training begins with.",
         )
         parser.add_lightning_class_args(Evaluation, "evaluation")
-        for target in ("model", "data"):
-            parser.link_arguments("seed_everything", f"{target}.init_args.seed", compute_fn=int)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parses the prepared arguments, which differ from those of the process on purpose.
@@ -112,6 +116,7 @@ class RegularizerCLI(LightningCLI):
         self.config = parser.parse_args(args)
         command = self.config.subcommand
         _expand_paths(self.config[command])
+        _share_seed(self.config[command])
         if command == "fit":
             own: Any = self._parser(command)
             own.config_option.check_name(self.config[command])
@@ -127,6 +132,11 @@ class RegularizerCLI(LightningCLI):
             path = Path(config["initial_weights"])
             load_initial_weights(self.model.backbone, path)
             config["initial_weights"] = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        if trainer.strategy in _SPAWNING:
+            raise ValueError(
+                f"strategy is {trainer.strategy}, whose processes keep their results to "
+                "themselves; give --trainer.strategy ddp"
+            )
         is_trial = bool(trainer.fast_dev_run)
         self.identity = Identity.of_config(
             config, data={} if is_trial else self._data_fingerprint(), commit=code_commit()
@@ -199,7 +209,7 @@ class RegularizerCLI(LightningCLI):
             raise
 
     def _run_callbacks(self, trainer: Namespace) -> list[Callback]:
-        callbacks: list[Callback] = [StopOnNonFiniteLoss()]
+        callbacks: list[Callback] = [StopOnNonFiniteLoss(), PredictionWriter()]
         if not trainer.barebones:  # which logs nothing
             callbacks.append(Dashboard())
         self.record = RunRecord(self.run_folder, self.identity)
@@ -297,6 +307,12 @@ def identity_of(args: list[str]) -> Identity:
     """Returns what the run of a command line would be, before any data is loaded."""
     cli = launch(args, ParsedCommand)
     return Identity.of_config(cli.config[cli.subcommand].as_dict(), commit=code_commit())
+
+
+def _share_seed(config: Namespace) -> None:
+    """Gives the seed to model and data; jsonargparse's links exclude functions as backbones."""
+    for target in ("model", "data"):
+        config[f"{target}.init_args.seed"] = int(config.seed_everything)
 
 
 def _is_part(limit: int | float | None) -> bool:

@@ -45,9 +45,14 @@ def error_line(message: str, commands: Iterable[Callable[..., Any]] = ()) -> str
         key = next(group for group in unknown.groups() if group).rpartition(".")[2]
         if nearest := get_close_matches(key, _known_keys(commands), 1):
             text += f"; did you mean {nearest[0]}?"
-    if _OUT_OF_MEMORY.search(text):
+    if is_out_of_memory(text):
         text += "; give a smaller --data.batch_size, or more memory"
     return text
+
+
+def is_out_of_memory(message: str) -> bool:
+    """Tells whether a message says that memory ran out, whichever library wrote it."""
+    return _OUT_OF_MEMORY.search(message) is not None
 
 
 def _known_keys(commands: Iterable[Callable[..., Any]]) -> set[str]:

@@ -9,6 +9,7 @@ from jsonargparse import ArgumentError
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 import regularizer_collection
+from regularizer_collection.runtime.error_line import is_out_of_memory
 
 # Their message says it all, wherever they come from.
 _SELF_EXPLAINING = (ArgumentError, MemoryError, MisconfigurationException, OSError, yaml.YAMLError)
@@ -31,7 +32,7 @@ def leave_traceback(error: Exception, folder: Path | None = None) -> Path | None
     Returns:
         The path of the file, ``error.log`` in the folder, or None where none was needed.
     """
-    if isinstance(error, _SELF_EXPLAINING) or _is_ours(error):
+    if isinstance(error, _SELF_EXPLAINING) or is_out_of_memory(str(error)) or _is_ours(error):
         return None
     text = "".join(traceback.format_exception(error))
     if folder is not None and folder.is_dir():

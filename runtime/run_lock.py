@@ -1,9 +1,12 @@
 """One process at a time in a run's folder."""
 
+import errno
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from pytorch_lightning.utilities import rank_zero_only
 
@@ -11,6 +14,9 @@ try:
     import fcntl
 except ImportError:  # not on Windows
     fcntl = None  # type: ignore[assignment]
+
+# As some network and cluster file systems answer.
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 
 
 @contextmanager
@@ -39,15 +45,28 @@ def run_lock(folder: Path) -> Iterator[None]:
             "--trainer.default_root_dir"
         ) from error
     with lock.open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.seek(0)
-            raise ValueError(
-                f"{folder} is in use by process {file.read().strip()}; wait for it, or give "
-                "another --variant or --seed_everything"
-            ) from error
+        _lock(file, folder)
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
         yield
+
+
+def _lock(file: TextIO, folder: Path) -> None:
+    """Locks the file, or goes without where the file system has no locks."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.seek(0)
+        raise ValueError(
+            f"{folder} is in use by process {file.read().strip()}; wait for it, or give "
+            "another --variant or --seed_everything"
+        ) from error
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        warnings.warn(
+            f"the file system of {folder} has no locks ({error.strerror}); see to it that no two "
+            "runs use the folder at a time",
+            stacklevel=4,
+        )

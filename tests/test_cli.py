@@ -144,8 +144,13 @@ def test_several_callbacks_can_be_named_in_one_config(run, tmp_path, capfd):
 
 
 class FailInSecondEpoch(Callback):
+    """Fails once; a run that continues has the same callbacks."""
+
+    has_failed = False
+
     def on_train_epoch_start(self, trainer, pl_module):
-        if trainer.current_epoch == 1:
+        if trainer.current_epoch == 1 and not FailInSecondEpoch.has_failed:
+            FailInSecondEpoch.has_failed = True
             raise RuntimeError("interrupted")
 
 
@@ -175,7 +180,7 @@ def test_testing_a_run_keeps_the_config_that_trained_it(run, tmp_path):
     results = json.loads((folder / "results.json").read_text())
     (folder / "results.json").unlink()
     checkpoint = str(folder / "checkpoints/last.ckpt")
-    assert run("test", "--ckpt_path", checkpoint, "--data.batch_size", "7") == 0
+    assert run("test", "--ckpt_path", checkpoint) == 0
     assert (folder / "config.yaml").read_text() == before
     again = json.loads((folder / "results.json").read_text())
     for key in ("test", "measurements", "history", "fingerprint", "facts", "class_maps"):
@@ -207,7 +212,8 @@ def test_resuming_from_last_continues_schedule_bounding_and_shuffle(run, tmp_pat
     interrupt = ("--trainer.callbacks", f"{__name__}.FailInSecondEpoch")
     assert run("fit", *settings, *stopped, *interrupt, config="svb.yaml") == 2
     assert load(tmp_path / "runs/stopped/seed_0")["epoch"] == 0
-    assert run("fit", *settings, *stopped, "--ckpt_path", "last", config="svb.yaml") == 0
+    again = (*stopped, *interrupt, "--ckpt_path", "last")
+    assert run("fit", *settings, *again, config="svb.yaml") == 0
     resumed = load(tmp_path / "runs/stopped/seed_0")
     torch.testing.assert_close(resumed["state_dict"], whole["state_dict"], rtol=0, atol=0)
     assert resumed["lr_schedulers"] == whole["lr_schedulers"]

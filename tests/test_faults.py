@@ -95,7 +95,9 @@ class FillTheDisk(Callback):
         self.during_test = during_test
 
     def on_train_epoch_start(self, trainer, pl_module):
-        if trainer.current_epoch == 1 and not self.during_test:
+        mark = Path(trainer.default_root_dir) / "was_full"
+        if trainer.current_epoch == 1 and not self.during_test and not mark.exists():
+            mark.touch()
             fill(Path(trainer.default_root_dir), free=16_384)
 
     def on_test_end(self, trainer, pl_module):
@@ -124,11 +126,12 @@ def test_a_run_that_found_the_disk_full_goes_on_when_there_is_room(fit, error, s
     filler = fill(small_disk, free=4096)  # for the file of events, which comes first
     config = (folder / "config.yaml").read_text()
     longer = ("--evaluation.zoom_levels", str(list(range(1, 1000))))
-    error(small_disk, "--ckpt_path", "last", *longer)
+    resume = (*fill_the_disk(during_test=False), "--ckpt_path", "last")
+    error(small_disk, *resume, *longer)
     assert (folder / "config.yaml").read_text() == config
     filler.unlink()
     (folder / "filler").unlink()
-    assert fit(small_disk, "--ckpt_path", "last")[0] == 0
+    assert fit(small_disk, *resume)[0] == 0
     assert load(folder)["epoch"] == 1
     assert (folder / "results.json").exists()
 

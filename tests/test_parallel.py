@@ -127,7 +127,7 @@ def train(model, folder, devices, accumulate=1, plugins=()):
         limit_val_batches=0,
         log_every_n_steps=1,
     )
-    batch_size = 8 // (devices * accumulate)
+    batch_size = 8 // accumulate
     trainer.fit(model, Shapes100DataModule(train_size=80, test_size=61, batch_size=batch_size))
     return trainer, *torch.load(folder / "fit.pt", weights_only=True)
 

@@ -45,9 +45,7 @@ def test_the_order_depends_on_seed_and_epoch_alone():
 def test_ranks_share_the_global_batches_of_one_process(world_size):
     whole = labels_of(loader(batch_size=12, shuffle_seed=1))
     shares = [
-        labels_of(
-            loader(batch_size=12 // world_size, shuffle_seed=1, rank=rank, world_size=world_size)
-        )
+        labels_of(loader(batch_size=12, shuffle_seed=1, rank=rank, world_size=world_size))
         for rank in range(world_size)
     ]
     assert [sorted(chain(*parts)) for parts in zip(*map(tuples, shares), strict=True)] == [

@@ -26,7 +26,7 @@ def command(root, variants="no_reg,svb", seeds="0,1"):
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     root = tmp_path_factory.mktemp("study")
-    assert main(command(root)) == 0
+    assert main([*command(root), "--jobs", "1"]) == 0
     return root
 
 
@@ -51,18 +51,21 @@ def test_finished_runs_are_skipped(study, capsys):
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
-def test_a_study_that_was_killed_ends_with_the_same_tables(study, tmp_path):
-    process = subprocess.Popen(
-        [sys.executable, str(PROJECT / "cli.py"), *command(tmp_path)], stdout=subprocess.DEVNULL
-    )
+def test_a_study_side_by_side_that_was_killed_ends_with_the_same_tables(study, tmp_path):
+    log = (tmp_path / "log").open("w")
+    side_by_side = [*command(tmp_path), "--jobs", "2"]
+    process = subprocess.Popen([sys.executable, str(PROJECT / "cli.py"), *side_by_side], stdout=log)
     second = tmp_path / "svb" / "seed_0" / "checkpoints" / "last.ckpt"
     while not second.exists():
         assert process.poll() is None
         time.sleep(0.02)
+    printed = (tmp_path / "log").read_text()  # a file shows each epoch while the study runs
     process.send_signal(signal.SIGKILL)
     process.wait()
+    log.close()
+    assert "4 runs, 0 of them finished before" in printed
     assert not (tmp_path / "svb" / "seed_0" / "results.json").exists()
-    assert main(command(tmp_path)) == 0
+    assert main(side_by_side) == 0
     for table in (accuracy_table, tv_table):
         pd.testing.assert_frame_equal(
             table(collect_results(tmp_path)), table(collect_results(study)), check_exact=True
@@ -113,7 +116,7 @@ sys.exit(len(ray_engine.run_on_ray([Run("svb", 0, Path(sys.argv[1]))], None, 1, 
 def test_ray_makes_a_run_again_whose_worker_was_killed(tmp_path):
     pytest.importorskip("ray")
     command = [sys.executable, "-c", KILL_THE_FIRST_WORKER, str(tmp_path)]
-    subprocess.run(command, check=True, timeout=120, cwd=PROJECT)
+    subprocess.run(command, check=True, timeout=300, cwd=PROJECT)
     assert (tmp_path / "killed").exists()
     assert (tmp_path / "made").exists()
 
@@ -171,3 +174,45 @@ def test_a_run_continues_from_its_checkpoint(tmp_path):
     (run.folder / "checkpoints").mkdir(parents=True)
     (run.folder / "checkpoints" / "last.ckpt").touch()
     assert run.command[-2:] == ["--ckpt_path", "last"]
+
+
+def test_each_point_of_a_grid_is_a_variant_of_its_own(tmp_path, capsys):
+    args = command(tmp_path, "svb", "0")
+    assert main([*args, "--grid", "model.eps=0.1,0.5", "--trainer.max_epochs", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert "svb_eps=0.1 seed 0: finished, test accuracy" in printed
+    df = collect_results(tmp_path)
+    assert set(df["variant"]) == {"svb_eps=0.1", "svb_eps=0.5"}
+    record = json.loads((tmp_path / "svb_eps=0.5/seed_0/run.json").read_text())
+    assert record["identity"]["settings"]["model.init_args.eps"] == 0.5
+
+
+def test_a_variant_that_is_a_path_stays_below_the_root(tmp_path):
+    config = tmp_path / "elsewhere" / "mine.yaml"
+    config.parent.mkdir()
+    config.write_text("model:\n  class_path: L2Classifier\n")
+    assert main([*command(tmp_path / "root", str(config), "0"), "--trainer.max_steps", "1"]) == 0
+    assert (tmp_path / "root/mine/seed_0/results.json").exists()
+    assert {path.name for path in config.parent.iterdir()} == {"mine.yaml"}
+
+
+def test_a_run_without_a_number_of_epochs_is_made(tmp_path):
+    args = [*command(tmp_path, "no_reg", "0"), "--trainer.max_epochs", "null"]
+    assert main([*args, "--trainer.max_steps", "4"]) == 0
+    results = json.loads((tmp_path / "no_reg/seed_0/results.json").read_text())
+    assert results["facts"]["stopped_by"] == "max_steps"
+
+
+def test_what_a_cluster_has_not_is_refused_at_once(tmp_path):
+    pytest.importorskip("ray")
+    args = [*command(tmp_path), "--engine", "ray", "--gpus_per_run", "3"]
+    done = subprocess.run(
+        [sys.executable, str(PROJECT / "cli.py"), *args],
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 2
+    assert "error: a run asks for 3 GPUs, the cluster has 0; give a smaller --gpus_per_run" in (
+        done.stderr
+    )

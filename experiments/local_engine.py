@@ -1,0 +1,109 @@
+"""A study on this machine, several runs side by side."""
+
+import os
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from regularizer_collection.experiments.progress import StudyProgress
+from regularizer_collection.experiments.run import Run
+from regularizer_collection.runtime.results_file import NAME, read_results
+
+_SECONDS_BETWEEN_LOOKS = 2.0
+_BYTES_OF_A_RUN = 2 * 2**30  # 1.4 GB at the most were seen, while planes are measured
+
+
+def number_of_jobs(asked: int | None) -> int:
+    """Returns how many runs this machine carries side by side.
+
+    Args:
+        asked: Number that was asked for; None asks for as many as there are cores, or on a GPU
+            for one.
+
+    Raises:
+        ValueError: If it is below 1.
+    """
+    if asked is not None and asked < 1:
+        raise ValueError(f"jobs is {asked}; give 1 or more")
+    has_accelerator = torch.cuda.is_available() or torch.backends.mps.is_available()
+    wanted = asked or (1 if has_accelerator else _cores())
+    free = _free_memory()
+    if free is None or wanted * _BYTES_OF_A_RUN <= free:
+        return wanted
+    carried = max(1, free // _BYTES_OF_A_RUN)
+    if carried < wanted:
+        print(
+            f"{free / 2**30:.1f} GB of memory carry {carried} runs side by side, not {wanted}: "
+            f"{carried} are made at a time",
+            flush=True,
+        )
+    return carried
+
+
+def run_side_by_side(runs: Sequence[Run], jobs: int) -> dict[Run, int]:
+    """Makes all runs, some at a time, which share the cores.
+
+    Args:
+        runs: What to make.
+        jobs: Runs at a time.
+
+    Returns:
+        The exit codes of the runs that failed.
+    """
+    threads = max(1, _cores() // jobs)
+    waiting = list(runs)
+    active: dict[Run, subprocess.Popen[bytes]] = {}
+    failed: dict[Run, int] = {}
+    with StudyProgress(runs) as progress:
+        try:
+            while waiting or active:
+                while waiting and len(active) < jobs:
+                    run = waiting.pop(0)
+                    active[run] = run.start(threads)
+                for run, process in list(active.items()):
+                    if process.poll() is None:
+                        progress.look_at(run)
+                        continue
+                    del active[run]
+                    if not run.is_finished():
+                        failed[run] = process.returncode
+                    progress.end(run, _outcome(run))
+                if active:
+                    _wait(list(active.values()))
+        except KeyboardInterrupt:
+            for process in active.values():
+                process.terminate()
+            for process in active.values():
+                process.wait()
+            print("stopped; the same command continues")
+            raise
+    return failed
+
+
+def _outcome(run: Run) -> str:
+    results = read_results(run.folder / NAME)
+    if results is None or not run.is_finished():
+        return "failed"
+    return f"finished, test accuracy {100 * results['test']['accuracy']:.2f} %"
+
+
+def _wait(processes: list[subprocess.Popen[bytes]]) -> None:
+    """Waits for a look's time, or until a process ends."""
+    until = time.monotonic() + _SECONDS_BETWEEN_LOOKS
+    while time.monotonic() < until and all(process.poll() is None for process in processes):
+        time.sleep(0.05)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _free_memory() -> int | None:
+    """Returns the bytes that programs can still take, or None where the system does not tell."""
+    path = Path("/proc/meminfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    found = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
+    return 1024 * int(found[0]) if found else None
