@@ -131,7 +131,8 @@ def test_a_run_that_found_the_disk_full_goes_on_when_there_is_room(fit, error, s
     assert (folder / "config.yaml").read_text() == config
     filler.unlink()
     (folder / "filler").unlink()
-    assert fit(small_disk, *resume)[0] == 0
+    code, lines = fit(small_disk, *resume)
+    assert code == 0, lines[-3:]
     assert load(folder)["epoch"] == 1
     assert (folder / "results.json").exists()
 
