@@ -101,7 +101,8 @@ class FillTheDisk(Callback):
             fill(Path(trainer.default_root_dir), free=16_384)
 
     def on_test_end(self, trainer, pl_module):
-        fill(Path(trainer.default_root_dir))
+        if self.during_test:
+            fill(Path(trainer.default_root_dir))
 
 
 def fill_the_disk(during_test):
