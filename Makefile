@@ -9,8 +9,10 @@ demo: .venv/installed
 	$(BIN)/python cli.py fit --config jacobi.yaml --config demo.yaml
 
 report: .venv/installed
-	$(BIN)/python cli.py report results --out report --readme README.md
-	cp report/class_maps_on_the_same_plane.png results/class_maps.png
+	for study in $$(cd results && ls -d *_epochs); do \
+		$(BIN)/python cli.py report results/$$study --out report/$$study --readme README.md \
+			--part $$study || exit 1; done
+	cp report/source_15_epochs/class_maps_on_the_same_plane.png results/class_maps.png
 
 test: .venv/installed browser
 	$(BIN)/ruff check .

@@ -11,11 +11,11 @@ from benchmarks.source import Source
 from benchmarks.table import Row
 
 
-def evaluation(source: Source, num_planes: int, resolution: int) -> Work:
+def evaluation(source: Source, *planes: str) -> Work:
     """Tests a checkpoint and returns the peak memory of the process in GB."""
     arguments = [
         *(CLI, "test", *source.arguments(), "--ckpt_path", source.checkpoint),
-        *("--evaluation.num_planes", str(num_planes), "--evaluation.resolution", str(resolution)),
+        *planes,
         *("--trainer.logger", "false", "--trainer.enable_progress_bar", "false"),
         *("--trainer.default_root_dir", tempfile.mkdtemp()),
     ]
@@ -30,11 +30,15 @@ def evaluation(source: Source, num_planes: int, resolution: int) -> Work:
 
 def rows(source: Source, quick: bool) -> Iterator[Row]:
     """Times and weighs the evaluation of all planes."""
-    num_planes, resolution = (2, 50) if quick else (25, 250)
-    factory = partial(evaluation, source, num_planes, resolution)
+    planes = "25 random planes x 3 zoom levels of 250x250, 200 planes between images, 1000 segments"
+    options = []
+    if quick:
+        planes = "2 random planes x 3 zoom levels of 50x50"
+        options = ["num_planes=2", "resolution=50", "plane_sets=[]"]
+    factory = partial(evaluation, source, *(f"--evaluation.{option}" for option in options))
     seconds, memory = race({"": factory}, {}, repeats=1, warm_ups=0)[""]
     yield Row(
-        f"cli.py test, {num_planes} planes x 3 zoom levels of {resolution}x{resolution}",
+        f"cli.py test, {planes}",
         seconds / 60,
         unit="min",
         remark=f"peak memory {memory:.2f} GB",

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from benchmarks.race import Work
 from regularizer_collection.__main__ import main
-from regularizer_collection.callbacks import Evaluation
+from regularizer_collection.callbacks import RandomPlanes
 from regularizer_collection.datamodules import (
     CIFAR100DataModule,
     ImageDataModule,
@@ -40,6 +40,7 @@ class Source(NamedTuple):
         arguments = [
             *("fit", *self.arguments(), "--trainer.max_epochs", "2"),
             *("--evaluation.num_planes", "1", "--evaluation.resolution", "2"),
+            "--evaluation.plane_sets=[]",
             *("--trainer.default_root_dir", str(Path(self.checkpoint).parents[3])),
             *("--trainer.enable_progress_bar", "false"),
         ]
@@ -66,7 +67,7 @@ class Source(NamedTuple):
         data = self._data()
         data.setup("test")
         images, _ = data.images_and_labels("test")
-        (plane,) = Evaluation(num_planes=1).planes(len(images), (3, 32, 32))
+        (plane,) = RandomPlanes(num_planes=1).draw(len(images), (3, 32, 32), seed=0)
         return data.normalize(images[plane.image_index][None])[0], plane.directions
 
     def _data(self) -> ImageDataModule:

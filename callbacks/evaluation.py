@@ -1,72 +1,49 @@
-"""Accuracy's companion: how much decision boundary lies on random planes through test images."""
+"""Accuracy's companion: how much decision boundary lies between and around test images."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
-import torch
-from pytorch_lightning import Callback, LightningModule, Trainer
+from matplotlib.figure import Figure
+from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
-from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import Tensor
+from pytorch_lightning.utilities import rank_zero_info
 
-from regularizer_collection.callbacks.plane_figure import plane_figure
-from regularizer_collection.datamodules.image_data_module import ImageDataModule
-from regularizer_collection.functional.adaptive_map import ClassMap
-from regularizer_collection.functional.planes import classify_plane_with_error, random_directions
-from regularizer_collection.functional.seeding import derive_seed
-from regularizer_collection.functional.statistics import confidence_interval
-from regularizer_collection.functional.total_variation import (
-    anisotropic_tv,
-    boundary_distance,
-    boundary_length,
-    isotropic_tv,
-)
-
-MEASURES = ("tv_isotropic", "tv_anisotropic", "boundary_length", "boundary_distance")
-"""What is logged and reported of each plane."""
+from regularizer_collection.callbacks.data_planes import DataPlanes
+from regularizer_collection.callbacks.measurement import Measurement, data_of
+from regularizer_collection.callbacks.plane_set import PlaneSet
+from regularizer_collection.callbacks.random_planes import RandomPlanes
+from regularizer_collection.callbacks.segments import Segments
 
 
-class Plane(NamedTuple):
-    """A random plane: the position of a test image, and two directions [2, 3, height, width]."""
-
-    image_index: int
-    directions: Tensor
-
-
-class Measured(NamedTuple):
-    """Class map [resolution, resolution] (int16) of a plane at one zoom level, and its measures."""
-
-    labels: Tensor
-    measures: dict[str, float]
-
-
-class Evaluation(Callback):
-    """Measures class maps on the same random planes for every model, at test time.
+class Evaluation(Measurement):
+    """Measures the predicted classes on the same planes for every model, at test time.
 
     Images and directions come from one seed alone, so every model, on any number of processes, is
     measured on the same planes, which processes share. The mean over planes of each measure is
-    logged as ``test/<measure>/zoom_<zoom>``; :attr:`results` keeps the value of every plane, and
-    ``planes/zoom_<zoom>.png`` below the trainer's ``default_root_dir`` shows them. The boundary
-    distance ends at the half-width of the plane, beyond which nothing was looked at.
-
-    Ctrl-C ends the measurement with the planes that are done.
+    logged as ``test/<measure>/<planes>``, such as ``test/boundary_density/data`` or
+    ``test/tv_isotropic/zoom_0.025``; :attr:`record` keeps the value of every plane by the kind of
+    planes, and ``planes/zoom_<zoom>.png`` below the trainer's ``default_root_dir`` shows the random
+    ones.
 
     Args:
-        zoom_levels: Reciprocals of the planes' half-widths in input units.
-        num_planes: Number of planes, each through another test image.
-        resolution: Points along each side of a plane.
-        mode: "exact" classifies every point, "adaptive" the neighbourhood of the boundaries and a
-            random sample of the rest, which bounds the error.
-        chunk_size: Points classified at a time.
-        every_n_epochs: Measures after every n-th training epoch too, logged as
-            ``test_curve/<measure>/zoom_<zoom>``; 0 measures at test time only.
-        seed: Seed of the planes.
+        zoom_levels: Reciprocals of the random planes' half-widths in input units.
+        num_planes: Number of random planes, each through another test image.
+        resolution: Points along each side of a random plane.
+        mode: How random planes are classified, "exact" or "adaptive", see :class:`RandomPlanes`.
+        chunk_size: Points of a random plane classified at a time.
+        every_n_epochs: Measures the planes between images after every n-th training epoch too,
+            logged under ``test_curve/``; 0 measures at test time only.
+        seed: Seed of all planes.
+        plane_sets: Planes beside the random ones; None takes :class:`DataPlanes` and
+            :class:`Segments`.
 
     Raises:
         ValueError: If an argument is out of range.
     """
+
+    section = "planes"
 
     def __init__(
         self,
@@ -77,243 +54,86 @@ class Evaluation(Callback):
         chunk_size: int = 500,
         every_n_epochs: int = 0,
         seed: int = 0,
+        plane_sets: Sequence[PlaneSet] | None = None,
     ) -> None:
-        if not zoom_levels or not all(0 < zoom < float("inf") for zoom in zoom_levels):
-            raise ValueError(f"zoom_levels are {list(zoom_levels)}; give numbers above 0")
-        if num_planes < 1:
-            raise ValueError(f"num_planes is {num_planes}; give 1 or more")
-        if resolution < 2:
-            raise ValueError(f"resolution is {resolution}; give 2 or more")
-        if mode not in ("adaptive", "exact"):
-            raise ValueError(f"mode is {mode!r}; give 'adaptive' or 'exact'")
-        if chunk_size < 1:
-            raise ValueError(f"chunk_size is {chunk_size}; give 1 or more")
+        super().__init__()
         if every_n_epochs < 0:
             raise ValueError(f"every_n_epochs is {every_n_epochs}; give 0 or more")
-        self.zoom_levels = list(zoom_levels)
-        self.num_planes = num_planes
-        self.resolution = resolution
-        self.mode = mode
-        self.chunk_size = chunk_size
+        random_planes = RandomPlanes(zoom_levels, num_planes, resolution, mode, chunk_size)
+        others = (DataPlanes(), Segments()) if plane_sets is None else plane_sets
+        self.plane_sets = [*others, random_planes]
+        if len({plane_set.kind for plane_set in self.plane_sets}) < len(self.plane_sets):
+            kinds = ", ".join(plane_set.kind for plane_set in self.plane_sets)
+            raise ValueError(f"plane_sets are {kinds}; give each kind once")
         self.every_n_epochs = every_n_epochs
         self.seed = seed
-        self.results: dict[str, Any] = {}
-        self.class_maps: dict[str, list[Tensor]] = {}
 
-    def planes(self, num_images: int, image_shape: Sequence[int]) -> list[Plane]:
-        """Draws the planes, the same for the same seed and data.
-
-        Args:
-            num_images: Number of test images to choose from.
-            image_shape: Shape of a normalised image.
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Refuses, before anything is trained, what could not be measured afterwards.
 
         Raises:
-            ValueError: If there are fewer images than planes.
+            ValueError: If data, model and planes do not fit.
         """
-        if self.num_planes > num_images:
-            raise ValueError(
-                f"num_planes is {self.num_planes}, the test split has {num_images} images; "
-                "give fewer planes"
-            )
-        generator = torch.Generator().manual_seed(derive_seed("images", self.seed))
-        chosen = torch.randperm(num_images, generator=generator)[: self.num_planes]
-        return [
-            Plane(
-                int(image_index),
-                random_directions(
-                    image_shape,
-                    torch.Generator().manual_seed(derive_seed("directions", self.seed, number)),
-                ),
-            )
-            for number, image_index in enumerate(chosen)
-        ]
+        if stage not in ("fit", "test"):
+            return
+        images, _ = data_of(trainer, pl_module).images_and_labels("test")
+        for plane_set in self.plane_sets:
+            plane_set.check(len(images))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Measures the planes after every n-th epoch, if asked to."""
+        """Measures the cheap planes after every n-th epoch, if asked to."""
         if self.every_n_epochs and (trainer.current_epoch + 1) % self.every_n_epochs == 0:
-            self._evaluate(trainer, pl_module, "test_curve")
+            cheap = [plane_set for plane_set in self.plane_sets if plane_set.is_cheap]
+            self._evaluate(cheap, trainer, pl_module, "test_curve")
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Measures the planes, and prints the mean of each measure with its 95 % interval."""
-        self._evaluate(trainer, pl_module, "test")
-        for zoom, measures in self.results["zoom_levels"].items():
-            for name in MEASURES:
-                mean, half_width = confidence_interval(measures[name])
-                rank_zero_info(f"{name} {zoom}: {mean:.6g} +/- {half_width:.4g}")
+        """Measures all planes, and prints the mean of each measure."""
+        self._evaluate(self.plane_sets, trainer, pl_module, "test")
 
-    def _evaluate(self, trainer: Trainer, pl_module: LightningModule, prefix: str) -> None:
-        """Fills :attr:`results` and :attr:`class_maps`, logs the means and draws the planes.
-
-        Raises:
-            ValueError: If the data has no test images in memory or does not fit the model.
-        """
-        data = _data_of(trainer, pl_module)
-        images, _ = data.images_and_labels("test")
-        planes = self.planes(len(images), data.normalize(images[:1]).shape[1:])
-        if trainer.fast_dev_run:  # type: ignore[attr-defined]
-            planes = planes[:1]
-        measured = _gather(self._measure_share(planes, data, trainer, pl_module), trainer)
-        if not measured:
-            raise KeyboardInterrupt
-        done = sorted(measured)
-        if len(done) < len(planes):
-            rank_zero_warn(f"interrupted: the results hold {len(done)} of {len(planes)} planes")
-        self.class_maps = {}
-        self.results = {
-            "seed": self.seed,
-            "resolution": self.resolution,
-            "mode": self.mode,
-            "image_indices": [planes[number].image_index for number in done],
-            "missing_planes": len(planes) - len(done),
-            "zoom_levels": {},
-        }
-        for zoom in self.zoom_levels:
-            name = f"zoom_{zoom:g}"
-            maps = [measured[number][name] for number in done]
-            self.class_maps[name] = [labels for labels, _ in maps]
-            values = {key: [measures[key] for _, measures in maps] for key in maps[0].measures}
-            self.results["zoom_levels"][name] = values
-            for key in MEASURES:
-                mean = sum(values[key]) / len(done)
-                pl_module.log(f"{prefix}/{key}/{name}", mean, rank_zero_only=True)
-            _report_doubts(name, values)
-        if trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]
-            self._draw(trainer, data, prefix)
-
-    def _measure_share(
+    def _evaluate(
         self,
-        planes: list[Plane],
-        data: ImageDataModule,
+        plane_sets: Sequence[PlaneSet],
         trainer: Trainer,
         pl_module: LightningModule,
-    ) -> dict[int, dict[str, Measured]]:
-        """Measures the planes of this process, all of them or those before a Ctrl-C."""
-        images, _ = data.images_and_labels("test")
-        share = range(trainer.global_rank, len(planes), trainer.world_size)
-        measured: dict[int, dict[str, Measured]] = {}
-        is_quiet = trainer.progress_bar_callback is None or share.start > 0
-        with (
-            pl_module.for_inference() as model,  # type: ignore[operator]
-            _progress(disable=is_quiet) as bar,
-        ):
-            task = bar.add_task("Planes", total=len(share) * len(self.zoom_levels))
-            try:
-                for number in share:
-                    plane = planes[number]
-                    image = data.normalize(images[plane.image_index][None])[0]
-                    image = image.to(pl_module.device, pl_module.dtype)  # type: ignore[arg-type]
-                    zooms = {}
-                    for zoom in self.zoom_levels:
-                        zooms[f"zoom_{zoom:g}"] = self._measure(
-                            model, image, plane.directions, zoom, number
-                        )
-                        bar.advance(task)
-                    measured[number] = zooms
-            except KeyboardInterrupt:
-                pass  # The caller says what is missing.
-        return measured
-
-    def _measure(
-        self,
-        model: Callable[[Tensor], Tensor],
-        image: Tensor,
-        directions: Tensor,
-        zoom: float,
-        number: int,
-    ) -> Measured:
-        options = {"seed": number} if self.mode == "adaptive" else {}
-        # Test runs in inference mode, whose tensors the adaptive map could not write to later.
-        with torch.inference_mode(False):
-            class_map: ClassMap = classify_plane_with_error(
-                model,
-                image.clone(),
-                directions,
-                zoom,
-                self.resolution,
-                self.mode,
-                self.chunk_size,
-                **options,
-            )
-        labels = class_map.labels
-        return Measured(
-            labels.short(),
-            {
-                "tv_isotropic": isotropic_tv(labels),
-                "tv_anisotropic": anisotropic_tv(labels),
-                "boundary_length": boundary_length(labels),
-                "boundary_distance": min(boundary_distance(labels, 1 / zoom), 1 / zoom),
-                "num_classes": float(len(labels.unique())),
-                "evaluated_share": class_map.evaluated_share,
-                "disagreement_bound": class_map.disagreement_bound,
-                "redone": float(class_map.redone),
-                "non_finite": float(class_map.non_finite),
-            },
-        )
-
-    def _draw(self, trainer: Trainer, data: ImageDataModule, prefix: str) -> None:
-        images, _ = data.images_and_labels("test")
-        folder = Path(trainer.default_root_dir) / "planes"
-        folder.mkdir(parents=True, exist_ok=True)
-        for zoom in self.zoom_levels:
-            name = f"zoom_{zoom:g}"
-            values = self.results["zoom_levels"][name]
-            figure = plane_figure(
-                f"Predicted classes on random planes, zoom {zoom:g}",
-                1 / zoom,
-                data.num_classes,
-                self.class_maps[name],
-                [images[index] for index in self.results["image_indices"]],
-                values["boundary_distance"],
-                [f"isotropic TV {value:,.0f}" for value in values["tv_isotropic"]],
-            )
-            figure.savefig(folder / f"{name}.png", dpi=110)
-            for logger in trainer.loggers:
-                if isinstance(logger, TensorBoardLogger):
-                    logger.experiment.add_figure(
-                        f"{prefix}_planes/{name}", figure, trainer.global_step, close=False
-                    )
-                    logger.experiment.flush()
+        prefix: str,
+    ) -> None:
+        """Fills :attr:`record`, logs the means and draws the planes."""
+        self.record = {}
+        is_trial = bool(trainer.fast_dev_run)  # type: ignore[attr-defined]
+        with self.subject(trainer, pl_module) as subject:
+            images, _ = subject.data.images_and_labels("test")
+            shape = subject.images([0]).shape[1:]
+            for plane_set in plane_sets:
+                planes = plane_set.draw(len(images), shape, self.seed)[: 1 if is_trial else None]
+                measured = self.measure_each(
+                    f"{plane_set.kind.capitalize()} planes",
+                    planes,
+                    partial(plane_set.measure, subject),
+                    trainer,
+                )
+                if not measured:
+                    continue
+                values = list(measured.values())
+                record = plane_set.sum_up([planes[number] for number in measured], values)
+                self.record[plane_set.kind] = {"seed": self.seed} | record
+                for name, mean in plane_set.metrics(record).items():
+                    pl_module.log(f"{prefix}/{name}", mean, rank_zero_only=True)
+                    if prefix == "test":
+                        rank_zero_info(f"{name}: {mean:.4g}, mean of {len(values)} planes")
+                if trainer.is_global_zero and not is_trial:
+                    for name, figure in plane_set.figures(record, values, subject.data).items():
+                        _show(name, figure, trainer, prefix)
+        if not self.record:
+            raise KeyboardInterrupt
 
 
-def _data_of(trainer: Trainer, pl_module: LightningModule) -> ImageDataModule:
-    data = getattr(trainer, "datamodule", None)
-    if not isinstance(data, ImageDataModule):
-        raise ValueError(
-            f"the data is {type(data).__name__}; planes need a subclass of ImageDataModule"
-        )
-    if pl_module.num_classes != data.num_classes:
-        raise ValueError(
-            f"the model has {pl_module.num_classes} classes, the data {data.num_classes}; "
-            "give --model.num_classes and the backbone's the number of the data"
-        )
-    return data
-
-
-def _gather(
-    share: dict[int, dict[str, Measured]], trainer: Trainer
-) -> dict[int, dict[str, Measured]]:
-    """Merges what all processes measured."""
-    if trainer.world_size == 1:
-        return share
-    shares: list[Any] = [None] * trainer.world_size
-    torch.distributed.all_gather_object(shares, share)
-    return {number: zooms for part in shares for number, zooms in part.items()}
-
-
-def _report_doubts(zoom: str, values: dict[str, list[float]]) -> None:
-    if redone := sum(values["redone"]):
-        rank_zero_info(
-            f"{zoom}: {redone:.0f} planes redone exactly, their error bound was too high"
-        )
-    if non_finite := sum(values["non_finite"]):
-        rank_zero_warn(f"{zoom}: {non_finite:.0f} points without a class, logits are not finite")
-
-
-def _progress(disable: bool) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        disable=disable,
-    )
+def _show(name: str, figure: Figure, trainer: Trainer, prefix: str) -> None:
+    folder = Path(trainer.default_root_dir) / "planes"
+    folder.mkdir(parents=True, exist_ok=True)
+    figure.savefig(folder / f"{name}.png", dpi=110)
+    loggers: list[Any] = trainer.loggers
+    for logger in loggers:
+        if isinstance(logger, TensorBoardLogger):
+            step = trainer.global_step
+            logger.experiment.add_figure(f"{prefix}_planes/{name}", figure, step, close=False)
+            logger.experiment.flush()

@@ -2,6 +2,6 @@
 
 from regularizer_collection.experiments.collect import collect_results
 from regularizer_collection.experiments.study import run_study
-from regularizer_collection.experiments.tables import accuracy_table, tv_table
+from regularizer_collection.experiments.tables import accuracy_table, density_table, tv_table
 
-__all__ = ["accuracy_table", "collect_results", "run_study", "tv_table"]
+__all__ = ["accuracy_table", "collect_results", "density_table", "run_study", "tv_table"]

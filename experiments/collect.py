@@ -65,7 +65,7 @@ def _files(root: Path) -> Iterator[Path]:
 
 
 def collect_results(root: str | Path, allow_mixed: bool = False) -> pd.DataFrame:
-    """Tabulates what :func:`load_results` reads, one row for each run, zoom level and plane.
+    """Tabulates what :func:`load_results` reads, one row for each run, plane and zoom level.
 
     Args:
         root: Folder of runs.
@@ -73,8 +73,10 @@ def collect_results(root: str | Path, allow_mixed: bool = False) -> pd.DataFrame
 
     Returns:
         Columns ``variant``, ``seed``, ``protocol``, ``fingerprint`` (of the settings), ``epochs``
-        (those trained), ``test_accuracy`` (a share), ``zoom``, ``plane``
-        (the position of its image in the test split), and one for each measure of the plane.
+        (those trained), ``test_accuracy`` (a share), ``kind`` (of the plane), ``zoom`` (NaN where
+        the kind has none), ``plane`` (of random planes the position of the image in the test split,
+        of others a number), and one for each measure of the plane. A boundary distance that was not
+        reached is NaN.
     """
     return tabulate(load_results(root, allow_mixed))
 
@@ -85,11 +87,15 @@ def tabulate(results: Sequence[dict[str, Any]]) -> pd.DataFrame:
     for run in results:
         facts = {key: run[key] for key in ("variant", "seed", "protocol", "fingerprint")}
         facts |= {"epochs": run["facts"]["epochs"], "test_accuracy": run["test"]["accuracy"]}
-        planes = run["measurements"]["planes"]["random"]
-        for name, measures in planes["zoom_levels"].items():
-            zoom = float(name.removeprefix("zoom_"))
-            columns = {"zoom": zoom, "plane": planes["image_indices"], **measures}
-            frames.append(pd.DataFrame(facts | columns))
+        for kind, planes in run["measurements"]["planes"].items():
+            facts["kind"] = kind
+            for name, measures in planes.get("zoom_levels", {}).items():
+                zoom = float(name.removeprefix("zoom_"))
+                columns = {"zoom": zoom, "plane": planes["image_indices"], **measures}
+                frames.append(pd.DataFrame(facts | columns))
+            if "values" in planes:
+                numbers = range(len(planes["image_indices"]))
+                frames.append(pd.DataFrame(facts | {"plane": numbers} | planes["values"]))
     return pd.concat(frames, ignore_index=True)
 
 
@@ -126,30 +132,39 @@ def _differences(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
         )
         if got != expected
     ]
+    here, there = (run["measurements"]["planes"] for run in (ours, theirs))
+    for kind in here.keys() & there.keys():
+        got, expected = _drawn(here[kind]), _drawn(there[kind])
+        if got != expected:
+            differences.append(f"{kind} planes {_short(got)} here and {_short(expected)} there")
     is_twin = ours["variant"] == theirs["variant"]
     if is_twin and ours["fingerprint"] != theirs["fingerprint"]:
         if "settings" in ours["identity"] and "settings" in theirs["identity"]:
-            here, there = (Identity.from_dict(run["identity"]) for run in (ours, theirs))
-            differences += here.differences(there, {"seed"})
+            own, other = (Identity.from_dict(run["identity"]) for run in (ours, theirs))
+            differences += own.differences(other, {"seed"})
         else:
             got, expected = ours["fingerprint"], theirs["fingerprint"]
             differences.append(f"settings of fingerprint {got} here and {expected} there")
     return differences
 
 
-_SHARED = ("epochs", "data", "classes", "protocol", "planes")
+_SHARED = ("epochs", "data", "classes", "protocol")
 
 
 def _shared_facts(results: dict[str, Any]) -> tuple[Any, ...]:
-    facts, planes = results["facts"], results["measurements"]["planes"]["random"]
-    measured = {key: planes[key] for key in ("seed", "resolution", "image_indices")}
+    facts = results["facts"]
     return (
         facts["epochs"],
         facts["data"]["name"],
         facts["data"]["num_classes"],
         results["protocol"],
-        measured | {"zoom_levels": [*planes["zoom_levels"]]},
     )
+
+
+def _drawn(planes: dict[str, Any]) -> dict[str, Any]:
+    """Returns what planes were measured."""
+    drawn = {key: planes[key] for key in ("seed", "resolution", "image_indices")}
+    return drawn | {"zoom_levels": [*planes.get("zoom_levels", ())]}
 
 
 def _short(value: Any) -> str:

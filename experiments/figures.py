@@ -8,10 +8,16 @@ from matplotlib.figure import Figure
 
 from regularizer_collection.callbacks.plane_figure import class_colors
 from regularizer_collection.experiments.collect import tabulate
-from regularizer_collection.experiments.tables import accuracy_table, tv_table
-from regularizer_collection.runtime.results_file import decode_map
+from regularizer_collection.experiments.excess_smoothness import (
+    excess_table,
+    network_points,
+    trajectory,
+)
+from regularizer_collection.experiments.tables import accuracy_table, in_order, tv_table
+from regularizer_collection.functional.packed_maps import decode_map
 
 Results = list[dict[str, Any]]
+_SHOWN_PLANES = 3
 
 
 def accuracy_figure(df: pd.DataFrame) -> Figure:
@@ -26,27 +32,30 @@ def accuracy_figure(df: pd.DataFrame) -> Figure:
         axis.plot(position + np.asarray(offsets), values, "o", color="#1f4e79", markersize=4)
     lowest = 100 * df["test_accuracy"].min()
     axis.set_ylim(bottom=max(0, lowest - 5))
-    axis.set_ylabel("test accuracy (%), 95 % interval over seeds")
+    axis.set_ylabel("test accuracy (%), 95 % interval over networks")
+    axis.set_xticks(range(len(table)), _with_numbers(df, table.index))
     return figure
 
 
 def tv_figure(df: pd.DataFrame, measure: str) -> Figure:
-    """Draws a measure of every variant at each zoom level, with the interval over planes."""
+    """Draws a measure of every variant at each zoom level, with the interval over networks."""
     table = tv_table(df, measure)
     zooms = table.columns.levels[0][::-1]
     figure, axis = _figure(7, 4)
     width = 0.8 / len(table)
-    for number, variant in enumerate(table.index):
+    for number, (variant, label) in enumerate(
+        zip(table.index, _with_numbers(df, table.index), strict=True)
+    ):
         axis.bar(
             np.arange(len(zooms)) + (number - (len(table) - 1) / 2) * width,
             [table.loc[variant, (zoom, "mean")] for zoom in zooms],
             width,
             yerr=[table.loc[variant, (zoom, "conf_interval")] for zoom in zooms],
             capsize=2,
-            label=variant,
+            label=label,
         )
     axis.set_xticks(range(len(zooms)), [f"zoom {zoom:g}" for zoom in zooms])
-    axis.set_ylabel(f"{measure.replace('_', ' ')}, 95 % interval over planes")
+    axis.set_ylabel(f"{measure.replace('_', ' ')}, 95 % interval over networks")
     axis.legend(fontsize=8)
     return figure
 
@@ -80,14 +89,14 @@ def class_map_figure(results: Results) -> Figure:
         min((run for run in results if run["variant"] == variant), key=lambda run: run["seed"])
         for variant in _variants(results)
     ]
-    zooms = list(firsts[0]["class_maps"])
+    zooms = list(_random_maps(firsts[0]))
     figure = Figure(figsize=(2.3 * len(firsts), 2.5 * len(zooms)), layout="constrained")
     axes = figure.subplots(len(zooms), len(firsts), squeeze=False)
     for row, zoom in zip(axes, zooms, strict=True):
         half_width = 1 / float(zoom.removeprefix("zoom_"))
         for axis, run in zip(row, firsts, strict=True):
             axis.imshow(
-                decode_map(run["class_maps"][zoom]),
+                decode_map(_random_maps(run)[zoom]),
                 cmap=class_colors(run["facts"]["data"]["num_classes"]),
                 vmin=-1.5,
                 vmax=run["facts"]["data"]["num_classes"] - 0.5,
@@ -99,6 +108,76 @@ def class_map_figure(results: Results) -> Figure:
             axis.tick_params(labelsize=6)
         row[0].set_ylabel(zoom.replace("_", " "), fontsize=8)
     return figure
+
+
+def data_plane_figure(results: Results) -> Figure:
+    """Draws the first planes between test images, a column for each variant's first seed."""
+    measured = [run for run in results if "data" in run["measurements"]["planes"]]
+    firsts = [
+        min((run for run in measured if run["variant"] == variant), key=lambda run: run["seed"])
+        for variant in _variants(measured)
+    ]
+    rows = min(_SHOWN_PLANES, len(firsts[0]["measurements"]["planes"]["data"]["image_indices"]))
+    figure = Figure(figsize=(2.3 * len(firsts), 2.5 * rows), layout="constrained")
+    axes = figure.subplots(rows, len(firsts), squeeze=False)
+    for column, run in zip(axes.T, firsts, strict=True):
+        planes = run["measurements"]["planes"]["data"]
+        maps = decode_map(planes["class_maps"])
+        for axis, class_map, images in zip(column, maps, planes["image_indices"], strict=False):
+            axis.imshow(
+                class_map,
+                cmap=class_colors(run["facts"]["data"]["num_classes"]),
+                vmin=-1.5,
+                vmax=run["facts"]["data"]["num_classes"] - 0.5,
+                interpolation="nearest",
+                origin="lower",
+            )
+            axis.set_title(f"{run['variant']} (seed {run['seed']})", fontsize=8)
+            axis.set_xticks([])
+            axis.set_yticks([])
+            axis.set_ylabel(f"images {', '.join(map(str, images))}", fontsize=6)
+    return figure
+
+
+def excess_smoothness_figure(results: Results) -> Figure:
+    """Draws boundary density against accuracy, and beneath what is left at equal accuracy.
+
+    The grey lines are ``no_reg``'s own training, a line for each seed: what undertraining gives.
+    Where it was not measured on its way there is nothing beneath.
+    """
+    points = network_points(results)
+    table = excess_table(points)
+    figure = Figure(figsize=(7, 4.5 if table.empty else 6.5), layout="constrained")
+    if table.empty:
+        upper = figure.subplots()
+    else:
+        upper, lower = figure.subplots(2, 1, height_ratios=(2.2, 1))
+        _draw_forest(lower, table)
+    for seed, epochs in trajectory(results).groupby("seed"):
+        label = f"no_reg, its epochs (seed {seed})"
+        upper.plot(epochs["accuracy"], epochs["density"], "-", color="0.7", label=label)
+    for variant in in_order(points["variant"]):
+        ours = points[points["variant"] == variant]
+        upper.plot(ours["accuracy"], ours["density"], "o", label=f"{variant} (n = {len(ours)})")
+    upper.set_yscale("log")
+    upper.set_xlabel("test accuracy (%), a dot for each network")
+    upper.set_ylabel("boundary density on planes\nbetween test images (1 / input unit)")
+    upper.legend(fontsize=7)
+    return figure
+
+
+def _draw_forest(axis: Any, table: pd.DataFrame) -> None:
+    has_interval = table["low"].notna()
+    for number, (_, row) in enumerate(table.iterrows()):
+        if not np.isnan(row["low"]):
+            axis.plot([row["low"], row["high"]], [number, number], "-", color="#1f4e79")
+        axis.plot(row["ratio"], number, "o", color="#1f4e79")
+    labels = [f"{variant} (n = {row['networks']:.0f})" for variant, row in table.iterrows()]
+    axis.set_yticks(range(len(table)), labels)
+    axis.set_ylim(len(table) - 0.5, -0.5)
+    axis.axvline(1, color="0.7", lw=1)
+    interval = ", simultaneous 95 % interval" if has_interval.any() else ", no interval"
+    axis.set_xlabel(f"density / that of an equally accurate no_reg on its way{interval}")
 
 
 def spectrum_figure(results: Results) -> Figure:
@@ -123,6 +202,16 @@ def spectrum_figure(results: Results) -> Figure:
 def _figure(width: float, height: float) -> tuple[Figure, Any]:
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots()
+
+
+def _random_maps(run: dict[str, Any]) -> dict[str, Any]:
+    return run["measurements"]["planes"]["random"]["class_maps"]
+
+
+def _with_numbers(df: pd.DataFrame, variants: pd.Index) -> list[str]:
+    """Writes how many networks stand behind each name."""
+    networks = df.drop_duplicates(["variant", "seed", "fingerprint"])["variant"].value_counts()
+    return [f"{variant}\n(n = {networks[variant]})" for variant in variants]
 
 
 def _variants(results: Results) -> list[str]:

@@ -8,11 +8,13 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from regularizer_collection.callbacks.evaluation import MEASURES
 from regularizer_collection.experiments.collect import load_results, tabulate
+from regularizer_collection.experiments.excess_smoothness import excess_table, network_points
 from regularizer_collection.experiments.figures import (
     accuracy_figure,
     class_map_figure,
+    data_plane_figure,
+    excess_smoothness_figure,
     learning_curve_figure,
     spectrum_figure,
     tv_figure,
@@ -21,10 +23,14 @@ from regularizer_collection.experiments.marked_part import replace_part
 from regularizer_collection.experiments.source_experiment import DIFFERENCES, source_accuracy
 from regularizer_collection.experiments.tables import (
     accuracy_table,
-    difference_table,
+    agreement_table,
+    density_table,
     interval_text,
+    mean_table,
     tv_table,
 )
+from regularizer_collection.functional.packed_maps import decode_map
+from regularizer_collection.functional.total_variation import expected_anisotropic_tv
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 70em; margin: 2em auto; padding: 0 1em; }
@@ -32,10 +38,15 @@ table { border-collapse: collapse; margin: 1em 0; font-variant-numeric: tabular-
 th, td { border: 1px solid #ccc; padding: .25em .7em; text-align: right; }
 img { max-width: 100%; }
 """
+_DENSITY = "Boundary density on planes between test images (1 / input unit)"
 
 
 def write_report(
-    root: str, out: str = "report", allow_mixed: bool = False, readme: str | None = None
+    root: str,
+    out: str = "report",
+    allow_mixed: bool = False,
+    readme: str | None = None,
+    part: str = "report",
 ) -> None:
     """Writes ``report.md``, ``index.html``, one CSV for each table and one PNG for each figure.
 
@@ -43,7 +54,8 @@ def write_report(
         root: Folder of runs, searched for ``results.json``.
         out: Folder of the report.
         allow_mixed: Whether runs may differ in epochs, data, planes or config.
-        readme: File whose part between the report's markers becomes the summary; None writes none.
+        readme: File of which a part between markers becomes the summary; None writes none.
+        part: Name in these markers.
 
     Raises:
         FileNotFoundError: If there are no results.
@@ -53,43 +65,61 @@ def write_report(
     df = tabulate(results)
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    tables, figures = _tables(df), _figures(df, results)
+    tables, figures = _tables(df, results), _figures(df, results)
     for name, table in tables.items():
         table.to_csv(folder / f"{_file_name(name)}.csv")
     for name, figure in figures.items():
         figure.savefig(folder / f"{_file_name(name)}.png", dpi=110)
     notes = _notes(results)
-    (folder / "report.md").write_text(_markdown(tables, notes))
-    (folder / "index.html").write_text(_html(tables, figures, notes))
+    shown = _with_numbers(df, tables)
+    (folder / "report.md").write_text(_markdown(shown, notes))
+    (folder / "index.html").write_text(_html(shown, figures, notes))
     if readme is not None:
         path = Path(readme)
-        path.write_text(with_summary(path.read_text(), results))
+        path.write_text(with_summary(path.read_text(), results, part))
     print(f"Report over {len(results)} runs: {folder / 'index.html'}")
 
 
-def with_summary(text: str, results: list[dict[str, Any]]) -> str:
-    """Replaces what stands between the report's markers by the accuracy and total variation tables.
+def with_summary(text: str, results: list[dict[str, Any]], part: str = "report") -> str:
+    """Replaces what stands between the report's markers by accuracy, density and total variation.
 
     Raises:
         ValueError: If the markers are missing.
     """
     df = tabulate(results)
-    rows = pd.DataFrame(
-        {
-            "test accuracy (%)": accuracy_table(df)["test accuracy"],
-            "source: 50 epochs, 5 seeds": source_accuracy(),
-            **{
-                f"isotropic TV, zoom {zoom:g}": _interval_column(tv_table(df), zoom)
-                for zoom in sorted(df["zoom"].unique(), reverse=True)
-            },
-        }
-    ).reindex(accuracy_table(df).index)
-    return replace_part(text, "report", f"{_what_was_run(results)}\n\n{rows.to_markdown()}")
+    accuracy = accuracy_table(df)
+    columns = {"test accuracy (%)": accuracy["test accuracy"]}
+    if _has(df, "data"):
+        columns |= _density_columns(density_table(df))
+    columns |= {
+        "source: 50 epochs, 5 seeds (%)": source_accuracy(),
+        **{
+            f"isotropic TV, zoom {zoom:g}": _interval_column(tv_table(df), zoom)
+            for zoom in sorted(df["zoom"].dropna().unique(), reverse=True)
+        },
+    }
+    rows = pd.DataFrame(columns).reindex(accuracy.index).fillna("")
+    return replace_part(text, part, f"{_what_was_run(results)}\n\n{rows.to_markdown()}")
+
+
+def _density_columns(table: pd.DataFrame) -> dict[str, pd.Series]:
+    texts = {}
+    if "ratio" in table:
+        texts["boundary density / no_reg's"] = table.apply(
+            lambda row: (
+                ""
+                if pd.isna(row["ratio"])
+                else f"{row['ratio']:.2f}"
+                + ("" if pd.isna(row["low"]) else f" [{row['low']:.2f}, {row['high']:.2f}]")
+            ),
+            axis=1,
+        )
+    return texts
 
 
 def _interval_column(table: pd.DataFrame, zoom: float) -> pd.Series:
     return table[zoom].apply(
-        lambda row: interval_text(row["mean"], row["conf_interval"], 0, "1 plane"), axis=1
+        lambda row: interval_text(row["mean"], row["conf_interval"], 0, "1 seed"), axis=1
     )
 
 
@@ -102,15 +132,27 @@ def _what_was_run(results: list[dict[str, Any]]) -> str:
         f"{', '.join(variants)}: seed{'s' if ',' in seeds else ''} {seeds}"
         for seeds, variants in variants_of_seeds.items()
     )
+    data = " and ".join(sorted({run["facts"]["data"]["name"] for run in results}))
+    protocols = " and ".join(sorted({run["protocol"] for run in results}))
     epochs = " and ".join(str(n) for n in sorted({run["facts"]["epochs"] for run in results}))
-    planes = " or ".join(
-        str(n)
-        for n in sorted(
-            {len(run["measurements"]["planes"]["random"]["image_indices"]) for run in results}
-        )
-    )
+    kinds = sorted({kind for run in results for kind in run["measurements"]["planes"]})
+    planes = ", ".join(f"{_numbers_of_planes(results, kind)} {_KINDS[kind]}" for kind in kinds)
     hosts = " and ".join(sorted({run["facts"]["host"] for run in results}))
-    return f"{epochs} epochs, {planes} planes, on {hosts} ({seeds_text})."
+    name = data.replace("DataModule", "")
+    return f"{name}, {protocols} protocol, {epochs} epochs, {planes}, on {hosts} ({seeds_text})."
+
+
+_KINDS = {
+    "random": "random planes",
+    "data": "planes between test images",
+    "segments": "segments between test images",
+}
+
+
+def _numbers_of_planes(results: list[dict[str, Any]], kind: str) -> str:
+    sets = [run["measurements"]["planes"].get(kind) for run in results]
+    numbers = {len(planes["image_indices"]) for planes in sets if planes is not None}
+    return " or ".join(str(number) for number in sorted(numbers))
 
 
 def _notes(results: list[dict[str, Any]]) -> list[str]:
@@ -118,43 +160,104 @@ def _notes(results: list[dict[str, Any]]) -> list[str]:
     if any(sum(r["variant"] == run["variant"] for r in results) == 1 for run in results):
         notes.append(
             "A variant with a single seed has a mean and no interval: nothing is known of how far "
-            "another seed would lie from it."
+            "another seed would lie from it, so nothing follows about its regularizer."
         )
     notes.append(
-        "Intervals of accuracies are over seeds; those of planes are over planes, each the mean "
-        "over seeds, and speak for these trained networks only."
+        "Every interval is over networks trained from different seeds (n of each variant stands "
+        "beside its name). The one family of tests is boundary density on planes between test "
+        "images against no_reg, corrected by Holm; everything else has an interval and no p-value."
     )
+    notes += _bounds(results)
     return [*notes, *DIFFERENCES]
 
 
-def _tables(df: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    accuracy = accuracy_table(df).join(source_accuracy())
-    tables = {"Test accuracy (%)": accuracy}
-    has_baseline = "no_reg" in set(df["variant"]) and df["variant"].nunique() > 1
-    if has_baseline:
-        name = "Test accuracy, difference from no_reg (pairs of seeds)"
-        tables[name] = difference_table(df, "test_accuracy", "seed")
-    for measure in MEASURES:
-        title = measure.replace("tv_", "").replace("_", " ").capitalize()
-        title += " total variation" if measure.startswith("tv_") else ""
-        tables[title] = tv_table(df, measure)
-        if has_baseline:
-            name = f"{title}, difference from no_reg"
-            tables[f"{name} (pairs of planes)"] = difference_table(df, measure, "plane")
-            if df["seed"].nunique() > 1:
-                tables[f"{name} (pairs of seeds)"] = difference_table(df, measure, "seed")
+def _bounds(results: list[dict[str, Any]]) -> list[str]:
+    """Says how much boundary the maps may have missed, where runs have recorded it."""
+    worst: dict[str, float] = {}
+    for run in results:
+        for kind, planes in run["measurements"]["planes"].items():
+            bounds = planes.get("bounds_95", {})
+            of_zooms = {kind: bounds} if "missed_length" in bounds else bounds
+            for name, bound in of_zooms.items():
+                worst[name] = max(worst.get(name, 0.0), bound["missed_length"])
+    if not worst:
+        return []
+    text = ", ".join(
+        f"{length:.3g} ({name.replace('_', ' ')})" for name, length in sorted(worst.items())
+    )
+    return [
+        "Maps are filled in where a coarse grid saw one class. From the sample of what was filled "
+        "in, all maps of a network together, the mean boundary length of a map lacks at most so "
+        f"many pixel edges (95 %, the worst network): {text}."
+    ]
+
+
+def _tables(df: pd.DataFrame, results: list[dict[str, Any]]) -> dict[str, pd.DataFrame]:
+    tables = {"Test accuracy (%)": accuracy_table(df).join(source_accuracy())}
+    if _has(df, "data"):
+        tables[_DENSITY] = density_table(df)
+        tables["Fragments on planes between test images (regions of one class)"] = mean_table(
+            df, "data", "num_fragments"
+        )
+        tables["Agreement of class maps between networks (share of points)"] = agreement_table(
+            (run["variant"], decode_map(run["measurements"]["planes"]["data"]["class_maps"]))
+            for run in results
+            if "data" in run["measurements"]["planes"]
+        )
+        excess = excess_table(network_points(results))
+        if not excess.empty:
+            tables["Boundary density at equal accuracy (ratio to no_reg on its way)"] = excess
+    if _has(df, "segments"):
+        tables["Class changes on segments between test images (changes)"] = mean_table(
+            df, "segments", "class_changes"
+        )
+    if _has(df, "random"):
+        for title, measure in _RANDOM_MEASURES.items():
+            tables[f"{title}, random planes"] = tv_table(df, measure)
+        classes = results[0]["facts"]["data"]["num_classes"]
+        length = tv_table(df, "boundary_length")
+        name = "Anisotropic total variation, mean over class numberings (class indices)"
+        tables[f"{name}, random planes"] = length.map(
+            lambda value: expected_anisotropic_tv(value, classes)
+        )
     return tables
 
 
-def _figures(df: pd.DataFrame, results: list[dict[str, Any]]) -> dict[str, Figure]:
+def _with_numbers(df: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Writes how many networks stand behind each row."""
+    networks = df.drop_duplicates(["variant", "seed", "fingerprint"])["variant"].value_counts()
     return {
-        "Accuracy": accuracy_figure(df),
-        "Isotropic total variation by zoom": tv_figure(df, "tv_isotropic"),
-        "Boundary length by zoom": tv_figure(df, "boundary_length"),
-        "Learning curves": learning_curve_figure(results),
-        "Class maps on the same plane": class_map_figure(results),
-        "Singular values": spectrum_figure(results),
+        name: table.rename(index=lambda variant: f"{variant} (n = {networks[variant]})")
+        for name, table in tables.items()
     }
+
+
+_RANDOM_MEASURES = {
+    "Isotropic total variation (class indices)": "tv_isotropic",
+    "Anisotropic total variation (class indices)": "tv_anisotropic",
+    "Boundary length (pixel edges)": "boundary_length",
+    "Boundary density (1 / input unit)": "boundary_density",
+    "Boundary distance (input units, restricted mean up to the half-width)": "boundary_distance",
+}
+
+
+def _has(df: pd.DataFrame, kind: str) -> bool:
+    return kind in set(df["kind"])
+
+
+def _figures(df: pd.DataFrame, results: list[dict[str, Any]]) -> dict[str, Figure]:
+    figures = {"Accuracy": accuracy_figure(df)}
+    if _has(df, "data"):
+        figures["Excess smoothness at equal accuracy"] = excess_smoothness_figure(results)
+    figures["Learning curves"] = learning_curve_figure(results)
+    if _has(df, "data"):
+        figures["Class maps on planes between test images"] = data_plane_figure(results)
+    if _has(df, "random"):
+        figures["Class maps on the same plane"] = class_map_figure(results)
+        figures["Boundary density by zoom"] = tv_figure(df, "boundary_density")
+        figures["Isotropic total variation by zoom"] = tv_figure(df, "tv_isotropic")
+    figures["Singular values"] = spectrum_figure(results)
+    return figures
 
 
 def _markdown(tables: dict[str, pd.DataFrame], notes: list[str]) -> str:
@@ -166,7 +269,8 @@ def _markdown(tables: dict[str, pd.DataFrame], notes: list[str]) -> str:
 
 def _html(tables: dict[str, pd.DataFrame], figures: dict[str, Figure], notes: list[str]) -> str:
     parts = [
-        "<!doctype html><meta charset='utf-8'><title>Regularizers compared</title>",
+        "<!doctype html><html lang='en'><meta charset='utf-8'>",
+        "<meta name='viewport' content='width=device-width'><title>Regularizers compared</title>",
         f"<style>{_STYLE}</style><h1>Regularizers compared</h1><ul>",
         *(f"<li>{note}</li>" for note in notes),
         "</ul>",
@@ -185,13 +289,13 @@ def _html(tables: dict[str, pd.DataFrame], figures: dict[str, Figure], notes: li
 def _flat(table: pd.DataFrame) -> pd.DataFrame:
     """Writes headers of two levels as one, and what is missing as words."""
     flat = table.astype(object).where(table.notna(), "not known")
-    if table.index.nlevels > 1:
-        flat.index = pd.Index([f"{variant}, zoom {zoom:g}" for variant, zoom in table.index])
     if table.columns.nlevels > 1:
         flat.columns = [f"zoom {zoom:g} {name}" for zoom, name in table.columns]
     return flat
 
 
 def _file_name(name: str) -> str:
-    kept = "".join(character if character.isalnum() else " " for character in name.lower())
+    """Shortens a title to a file's name: what is in brackets and after a comma stays out of it."""
+    title = name.split(" (")[0]
+    kept = "".join(character if character.isalnum() else " " for character in title.lower())
     return "_".join(kept.split())

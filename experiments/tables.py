@@ -1,34 +1,46 @@
-"""Tables over finished runs."""
+"""Tables over finished runs; every interval is over networks."""
 
-from typing import Literal
+import math
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from regularizer_collection.experiments.study import VARIANTS
 from regularizer_collection.functional.statistics import (
+    Comparison,
+    compare_networks,
     confidence_interval,
+    equivalence,
     holm,
-    paired_difference,
+    log_of_means,
+    restricted_mean,
+    welch,
 )
 
 BASELINE = "no_reg"
+EQUAL_WITHIN = 0.1
 
 
 def accuracy_table(df: pd.DataFrame) -> pd.DataFrame:
-    """Summarises test accuracy over seeds, in per cent.
+    """Summarises test accuracy over networks, in per cent, and its difference from ``no_reg``.
 
     Args:
         df: Rows of :func:`experiments.collect_results`.
 
     Returns:
         Rows: variants. Columns: ``seeds`` (their number), ``mean``, ``conf_interval`` (half-width
-        of the 95 % interval; NaN for a single seed) and ``test accuracy``, both as text.
+        of the 95 % interval; NaN for a single seed), ``test accuracy``, both as text, and
+        ``difference`` from the baseline with ``difference_interval`` (Welch), in points.
     """
-    per_run = df.drop_duplicates(["variant", "seed"])
+    per_run = df.drop_duplicates(["variant", "seed", "fingerprint"])
+    accuracies = {
+        variant: 100 * per_run.loc[per_run["variant"] == variant, "test_accuracy"].to_numpy()
+        for variant in in_order(per_run["variant"])
+    }
     rows = {}
-    for variant in _in_order(per_run["variant"]):
-        values = 100 * per_run.loc[per_run["variant"] == variant, "test_accuracy"]
+    for variant, values in accuracies.items():
         mean, half_width = confidence_interval(values)
         rows[variant] = {
             "seeds": len(values),
@@ -36,87 +48,134 @@ def accuracy_table(df: pd.DataFrame) -> pd.DataFrame:
             "conf_interval": half_width,
             "test accuracy": interval_text(mean, half_width, 3, "1 seed"),
         }
+        if variant != BASELINE and BASELINE in accuracies:
+            comparison = welch(values, accuracies[BASELINE])
+            rows[variant]["difference"] = comparison.difference
+            rows[variant]["difference_interval"] = comparison.half_width
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def density_table(df: pd.DataFrame) -> pd.DataFrame:
+    """Compares boundary density on planes between test images with that of ``no_reg``.
+
+    It is the primary measure of a report, and this the one family of tests that a report makes. The
+    unit is the network, see :func:`compare_networks`.
+
+    Args:
+        df: Rows of :func:`experiments.collect_results`.
+
+    Returns:
+        Rows: variants that were measured on such planes. Columns: ``networks``, ``mean`` density
+        (1 / input unit), ``conf_interval`` of it over networks, ``ratio`` to the baseline, ``low``
+        and ``high`` ends of its 95 % interval, ``p (Holm)``, and ``verdict`` in words. What a
+        single network cannot tell is NaN.
+    """
+    matrices = {variant: _densities(df, variant) for variant in in_order(df["variant"])}
+    matrices = {variant: matrix for variant, matrix in matrices.items() if not matrix.empty}
+    rows: dict[str, dict[str, Any]] = {}
+    comparisons = {}
+    for variant, matrix in matrices.items():
+        mean, half_width = confidence_interval(matrix.mean(axis=1))
+        rows[variant] = {"networks": len(matrix), "mean": mean, "conf_interval": half_width}
+        if variant != BASELINE and BASELINE in matrices:
+            comparisons[variant] = _ratio(matrix, matrices[BASELINE])
+    adjusted = holm(comparison.p_value for comparison in comparisons.values())
+    for (variant, comparison), p_value in zip(comparisons.items(), adjusted, strict=True):
+        difference, half_width = comparison.difference, comparison.half_width
+        rows[variant] |= {
+            "ratio": math.exp(difference),
+            "low": math.exp(difference - half_width),
+            "high": math.exp(difference + half_width),
+            "p (Holm)": p_value,
+            "verdict": _verdict(comparison, p_value),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def mean_table(df: pd.DataFrame, kind: str, measure: str) -> pd.DataFrame:
+    """Summarises a measure of planes: the mean over planes of each network, over networks.
+
+    Args:
+        df: Rows of :func:`experiments.collect_results`.
+        kind: Kind of the planes, one without zoom levels.
+        measure: Measure of the planes.
+
+    Returns:
+        Rows: variants that were measured on such planes. Columns: ``mean``, ``conf_interval``
+        (half-width of the 95 % interval over networks; NaN for a single one).
+    """
+    chosen = df[df["kind"] == kind]
+    rows = {}
+    for variant in in_order(chosen["variant"]):
+        ours = chosen[chosen["variant"] == variant]
+        means = ours.groupby(["seed", "fingerprint"])[measure].mean()
+        rows[variant] = dict(
+            zip(("mean", "conf_interval"), confidence_interval(means), strict=True)
+        )
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def tv_table(df: pd.DataFrame, measure: str = "tv_isotropic") -> pd.DataFrame:
-    """Summarises a measure of the planes, the mean over seeds of each plane, over planes.
+    """Summarises a measure of the random planes: each network's mean over planes, over networks.
 
     Args:
         df: Rows of :func:`experiments.collect_results`.
-        measure: ``tv_isotropic``, ``tv_anisotropic``, ``boundary_length`` or ``boundary_distance``.
+        measure: ``tv_isotropic``, ``tv_anisotropic``, ``boundary_length``, ``boundary_density`` or
+            ``boundary_distance``, of which it takes the restricted mean, up to the half-width.
 
     Returns:
         Rows: variants. Columns: zoom level x (``mean``, ``conf_interval``), the latter the
-        half-width of the 95 % interval over planes; NaN for a single plane.
+        half-width of the 95 % interval over networks; NaN for a single one. For the distance also
+        ``not_reached``, a share of the planes.
     """
-    zooms = sorted(df["zoom"].unique(), reverse=True)
-    rows = {
-        variant: {
-            (zoom, name): value
-            for zoom in zooms
-            for name, value in zip(
-                ("mean", "conf_interval"),
-                confidence_interval(_by_unit(df, variant, zoom, measure, "plane")),
-                strict=True,
-            )
-        }
-        for variant in _in_order(df["variant"])
-    }
+    df = df[df["kind"] == "random"]
+    rows: dict[str, dict[tuple[float, str], float]] = {}
+    for variant in in_order(df["variant"]):
+        rows[variant] = {}
+        for zoom in sorted(df["zoom"].unique(), reverse=True):
+            chosen = df[(df["variant"] == variant) & (df["zoom"] == zoom)]
+            values = chosen[measure]
+            if measure == "boundary_distance":
+                rows[variant][zoom, "not_reached"] = values.isna().mean()
+                values = values.fillna(math.inf)
+            networks = [
+                group for _, group in values.groupby([chosen["seed"], chosen["fingerprint"]])
+            ]
+            if measure == "boundary_distance":
+                means = [restricted_mean(group, 1 / zoom)[0] for group in networks]
+            else:
+                means = [group.mean() for group in networks]
+            mean, half_width = confidence_interval(means)
+            rows[variant] |= {(zoom, "mean"): mean, (zoom, "conf_interval"): half_width}
     table = pd.DataFrame.from_dict(rows, orient="index")
     table.columns = pd.MultiIndex.from_tuples(table.columns, names=["zoom", ""])
     return table
 
 
-def difference_table(
-    df: pd.DataFrame, measure: str, unit: Literal["plane", "seed"] = "plane"
-) -> pd.DataFrame:
-    """Compares a measure with that of ``no_reg``, in pairs of the same planes and seeds.
-
-    Pairs of planes tell whether these trained networks differ; pairs of seeds whether networks
-    trained again would.
+def agreement_table(maps: Iterable[tuple[str, np.ndarray]]) -> pd.DataFrame:
+    """Tells how alike the class maps of networks are (Somepalli et al. 2022: reproducibility).
 
     Args:
-        df: Rows of :func:`experiments.collect_results`.
-        measure: A measure of the planes, or ``test_accuracy`` (in per cent, pairs of seeds only).
-        unit: What the pairs are: planes, each the mean over common seeds, or the reverse.
+        maps: Variant and class maps [planes, height, width] of each network, on the same planes.
 
     Returns:
-        Rows: variant and, for planes, zoom level. Columns: ``pairs``, ``difference``,
-        ``conf_interval`` (95 %), ``effect size`` (Cohen's d_z) and ``p (Holm)``, corrected over the
-        rows of the table. What a single pair cannot tell is NaN.
+        Rows and columns: variants. Values: share of points with the same class, mean over pairs of
+        different networks; NaN where there is no pair.
     """
-    if measure == "test_accuracy":
-        df = df.drop_duplicates(["variant", "seed"]).assign(zoom=np.nan)
-        df = df.assign(test_accuracy=100 * df["test_accuracy"])
-    zooms = [None] if measure == "test_accuracy" else sorted(df["zoom"].unique(), reverse=True)
-    rows, keys = [], []
-    for variant in _in_order(df["variant"]):
-        if variant == BASELINE:
-            continue
-        common = set.intersection(
-            *(set(df.loc[df["variant"] == name, "seed"]) for name in (variant, BASELINE))
-        )
-        shared = df[df["seed"].isin(common)]
-        for zoom in zooms if common else []:
-            ours, baseline = (
-                _by_unit(shared, name, zoom, measure, unit) for name in (variant, BASELINE)
+    networks = list(maps)
+    variants = in_order(pd.Series([variant for variant, _ in networks]))
+    shares: dict[tuple[str, str], list[float]] = {}
+    for number, (variant, ours) in enumerate(networks):
+        for other, theirs in networks[:number]:
+            shares.setdefault((variant, other), []).append(float((ours == theirs).mean()))
+    table = pd.DataFrame(np.nan, index=variants, columns=variants)
+    for row in variants:
+        for column in variants:
+            found = shares.get((row, column), []) + (
+                shares.get((column, row), []) if row != column else []
             )
-            ours, baseline = ours.align(baseline, join="inner")
-            if ours.empty:
-                continue
-            difference = paired_difference(ours, baseline)
-            keys.append((variant,) if zoom is None else (variant, zoom))
-            rows.append((len(ours), *difference))
-    table = pd.DataFrame(
-        rows, columns=["pairs", "difference", "conf_interval", "effect size", "p (Holm)"]
-    )
-    table["p (Holm)"] = holm(table["p (Holm)"])
-    table.index = (
-        pd.Index([key[0] for key in keys], name="variant")
-        if zooms == [None]
-        else pd.MultiIndex.from_tuples(keys or [("", 0.0)][:0], names=["variant", "zoom"])
-    )
+            if found:
+                table.loc[row, column] = sum(found) / len(found)
     return table
 
 
@@ -135,17 +194,36 @@ def interval_text(mean: float, half_width: float, digits: int, alone: str) -> st
     return f"{number} +/- {round(half_width, digits):.10g}"
 
 
-def _by_unit(
-    df: pd.DataFrame, variant: str, zoom: float | None, measure: str, unit: str
-) -> pd.Series:
-    chosen = df[df["variant"] == variant]
-    if zoom is not None:
-        chosen = chosen[chosen["zoom"] == zoom]
-    return chosen.groupby(unit)[measure].mean()
-
-
-def _in_order(variants: pd.Series) -> list[str]:
+def in_order(variants: pd.Series) -> list[str]:
     """Lists the variants as the study does, others after them."""
     present = set(variants)
     known = [variant for variant in VARIANTS if variant in present]
     return known + sorted(present - set(VARIANTS))
+
+
+def _densities(df: pd.DataFrame, variant: str) -> pd.DataFrame:
+    """Lays the densities of a variant out as [networks, planes]."""
+    chosen = df[(df["variant"] == variant) & (df["kind"] == "data")]
+    return chosen.pivot(index=["seed", "fingerprint"], columns="plane", values="boundary_density")
+
+
+def _ratio(matrix: pd.DataFrame, baseline: pd.DataFrame) -> Comparison:
+    """Compares on the planes that all networks have: a Ctrl-C may have left some out."""
+    both = pd.concat([matrix, baseline]).dropna(axis=1)
+    if not (both.mean(axis=1) > 0).all():  # a constant network, which has no ratio to another
+        return Comparison(*[math.nan] * 5)
+    return compare_networks(
+        log_of_means(both.iloc[: len(matrix)]), log_of_means(both.iloc[len(matrix) :])
+    )
+
+
+def _verdict(comparison: Comparison, p_value: float) -> str:
+    if math.isnan(comparison.difference):
+        return "a network without boundaries has no ratio"
+    if math.isnan(p_value):
+        return "one network: nothing follows about the regularizer"
+    if p_value < 0.05:
+        return "denser" if comparison.difference > 0 else "smoother"
+    if equivalence(comparison, math.log(1 + EQUAL_WITHIN)) < 0.05:
+        return f"equal within {100 * EQUAL_WITHIN:.0f} %"
+    return "not decided"

@@ -7,7 +7,7 @@ filled in is evaluated too and bounds what may have been missed.
 A point (row, column) of a square map has the flat index row * resolution + column.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -29,12 +29,16 @@ class ClassMap:
         disagreement_bound: Upper 95 % confidence bound on the share of all points whose label is
             not the one that evaluating them would give; 0 where every point was evaluated.
         redone: Whether the bound was too high, so that all remaining points were evaluated.
+        num_checked: Points filled in of which a sample was evaluated.
+        num_disagreeing: Those of them whose label was wrong.
     """
 
     labels: Tensor
     evaluated_share: float = 1.0
     disagreement_bound: float = 0.0
     redone: bool = False
+    num_checked: int = 0
+    num_disagreeing: int = 0
 
     @property
     def non_finite(self) -> int:
@@ -59,6 +63,8 @@ def adaptive_map(
     n of them, the upper 95 % bound of Clopper and Pearson (1934) on the share of disagreements,
     times the share of points filled in, bounds the share over the whole map. It is that of the map
     before the correction, for sampling with replacement, and so a little too high for both reasons.
+    It is a bound for each map, of which one in twenty may be wrong, and on labels, not on measures:
+    a wrong point may hide four edges. :func:`pooled_bound` speaks of the mean over many maps.
 
     Args:
         evaluate: Gives the classes (at least -1) of the points with some flat indices; takes and
@@ -105,7 +111,30 @@ def adaptive_map(
         labels[left] = evaluate(left)
         bound, left = 0.0, left[:0]
     share = (len(labels) - len(left)) / len(labels)
-    return ClassMap(labels.view(resolution, resolution), share, bound, redone)
+    return ClassMap(
+        labels.view(resolution, resolution), share, bound, redone, len(checked), num_disagreeing
+    )
+
+
+def pooled_bound(
+    num_disagreeing: Sequence[int], num_checked: Sequence[int], evaluated_shares: Sequence[float]
+) -> float:
+    """Bounds the mean share of wrong labels over many maps, from all their samples together.
+
+    Args:
+        num_disagreeing: Wrong labels in the sample of each map.
+        num_checked: Size of the sample of each map.
+        evaluated_shares: Share of the points of each map that were evaluated.
+
+    Returns:
+        Upper 95 % confidence bound of Clopper and Pearson on the share of disagreements in the
+        pooled sample, times the mean share of points that were filled in. Times four and the points
+        of a map it bounds the mean of the boundary length that was missed, in pixel edges.
+    """
+    left = 1 - sum(evaluated_shares) / len(evaluated_shares)
+    if not sum(num_checked) or left <= 0:
+        return 0.0
+    return _upper_bound(int(sum(num_disagreeing)), int(sum(num_checked))) * left
 
 
 def _evaluate_where_classes_meet(

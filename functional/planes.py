@@ -47,8 +47,9 @@ def plane_points(
 
     Args:
         image: Floating-point image [channels, height, width], in the units of the model's input.
-        directions: Two orthonormal directions [2, channels, height, width].
-        zoom: Reciprocal of the half-width of the plane in input units.
+        directions: Two orthogonal directions [2, channels, height, width]; their lengths are the
+            unit of the plane, 1 for one in input units.
+        zoom: Reciprocal of the half-width of the plane in that unit.
         resolution: Points along each side of the grid.
         index: Flat indices i * resolution + j of the points to make, int64 [points]; None makes
             all of them at once, which for 250 x 250 points of CIFAR take 768 MB.
@@ -115,8 +116,9 @@ def classify_plane_with_error(
         model: Maps points [points, channels, height, width], in channels_last memory format and on
             the device of the image, to logits [points, classes]. Already in eval mode.
         image: Floating-point image [channels, height, width], in the units of the model's input.
-        directions: Two orthonormal directions [2, channels, height, width].
-        zoom: Reciprocal of the half-width of the plane in input units.
+        directions: Two orthogonal directions [2, channels, height, width], as for
+            ``plane_points``.
+        zoom: Reciprocal of the half-width of the plane.
         resolution: Points along each side of the map.
         mode: "exact" evaluates every point, "adaptive" the neighbourhood of the boundaries and a
             random sample of the rest.

@@ -72,11 +72,17 @@ class LastCheckpoint(ModelCheckpoint):
     It is written at SIGTERM too, with which schedulers announce the end.
     """
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Counts what a run continues from as saved."""
+        super().on_train_start(trainer, pl_module)
+        self._last_global_step_saved = trainer.global_step
+
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
-        """Saves where the training stands at SIGTERM."""
-        if isinstance(exception, SIGTERMException) and trainer.training:
+        """Saves where the training stands at SIGTERM, unless it was saved at this very step."""
+        is_news = trainer.global_step != self._last_global_step_saved
+        if isinstance(exception, SIGTERMException) and trainer.training and is_news:
             trainer.save_checkpoint(Path(self.dirpath or "") / "last.ckpt")
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -260,8 +266,7 @@ class RegularizerCLI(LightningCLI):
             identity,
             facts,
             {name: metrics[f"test/{name}"] for name in ("accuracy", "loss")},
-            {"planes": {"random": evaluation.results}},
-            evaluation.class_maps,
+            {evaluation.section: evaluation.record},
             spectra_of(self.model.backbone),
         )
         print(f"Results: {path}")

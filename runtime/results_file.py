@@ -1,8 +1,7 @@
 """``results.json``: what one run measured, all that a report reads."""
 
-import base64
 import json
-import zlib
+import math
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ def write_results(
     facts: dict[str, Any],
     test: dict[str, float],
     measurements: dict[str, Any],
-    class_maps: dict[str, list[Tensor]],
     spectra: dict[str, Tensor],
 ) -> Path:
     """Writes what a run is, what happened in it and what was measured, whole or not at all.
@@ -34,9 +32,7 @@ def write_results(
         identity: What the run is.
         facts: What happened in its training, see :class:`RunRecord`.
         test: Test metrics, such as ``accuracy``.
-        measurements: Results of each measurement, by its name.
-        class_maps: Class maps [resolution, resolution] of all planes for each zoom level, of which
-            the first is kept.
+        measurements: Record of each measurement, by its section.
         spectra: Singular values of each layer, of which 33 quantiles are kept.
 
     Returns:
@@ -55,7 +51,6 @@ def write_results(
         "facts": facts,
         "test": test,
         "measurements": measurements,
-        "class_maps": {zoom: encode_map(maps[0]) for zoom, maps in class_maps.items()},
         "history": epoch_curves(read_history(path.parent)),
         "singular_value_quantiles": {
             layer: [float(f"{q:.4g}") for q in np.quantile(sigma.numpy(), _QUANTILES)]
@@ -103,20 +98,22 @@ def _migrated(old: dict[str, Any]) -> dict[str, Any]:
             "versions": old.get("versions", NOT_RECORDED),
         },
         "test": {"accuracy": old["test_accuracy"], "loss": old["test_loss"]},
-        "measurements": {"planes": {"random": {"missing_planes": 0} | old["evaluation"]}},
-        "class_maps": old["class_maps"],
+        "measurements": {"planes": {"random": _migrated_planes(old)}},
         "history": old["learning_curve"],
         "singular_value_quantiles": old["singular_value_quantiles"],
     }
 
 
-def encode_map(labels: Tensor) -> dict[str, Any]:
-    """Packs a class map [height, width] as base64 of zlib of its int16 values, row by row."""
-    packed = zlib.compress(labels.numpy().astype("<i2").tobytes(), 9)
-    return {"shape": list(labels.shape), "int16_zlib_base64": base64.b64encode(packed).decode()}
-
-
-def decode_map(packed: dict[str, Any]) -> np.ndarray:
-    """Unpacks what :func:`encode_map` packed."""
-    values = zlib.decompress(base64.b64decode(packed["int16_zlib_base64"]))
-    return np.frombuffer(values, "<i2").reshape(packed["shape"])
+def _migrated_planes(old: dict[str, Any]) -> dict[str, Any]:
+    planes = {"missing_planes": 0} | old["evaluation"] | {"class_maps": old["class_maps"]}
+    for name, measures in planes["zoom_levels"].items():
+        half_width = 1 / float(name.removeprefix("zoom_"))
+        pairs = 2 * planes["resolution"] * (planes["resolution"] - 1)
+        step = 2 * half_width / (planes["resolution"] - 1)
+        measures["boundary_density"] = [
+            math.pi / 2 * length / pairs / step for length in measures["boundary_length"]
+        ]
+        measures["boundary_distance"] = [  # a distance that was not reached stood there as reached
+            value if value < half_width else None for value in measures["boundary_distance"]
+        ]
+    return planes

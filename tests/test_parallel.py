@@ -13,7 +13,7 @@ import torch
 from pytorch_lightning import Callback, Trainer
 from torch import nn
 
-from regularizer_collection.callbacks import Evaluation
+from regularizer_collection.callbacks import DataPlanes, Evaluation, Segments
 from regularizer_collection.datamodules import Shapes100DataModule
 from regularizer_collection.experiments.run import PROJECT
 from regularizer_collection.lightning_modules import (
@@ -181,7 +181,12 @@ def test_gradient_accumulation_equals_one_large_batch(tmp_path):
 
 def measure_planes(folder, devices):
     folder.mkdir()
-    evaluation = WritingEvaluation(zoom_levels=(0.1, 0.01), num_planes=3, resolution=21)
+    evaluation = WritingEvaluation(
+        zoom_levels=(0.1, 0.01),
+        num_planes=3,
+        resolution=21,
+        plane_sets=[DataPlanes(5, resolution=9), Segments(7, resolution=9)],
+    )
     trainer = Trainer(
         accelerator="cpu",
         devices=devices,
@@ -205,7 +210,7 @@ class WritingEvaluation(Evaluation):
     def on_test_end(self, trainer, pl_module):
         if trainer.is_global_zero:
             path = Path(trainer.default_root_dir) / "planes.json"
-            path.write_text(json.dumps(self.results))
+            path.write_text(json.dumps(self.record))
 
 
 def test_two_processes_measure_the_planes_of_one(tmp_path):
@@ -237,7 +242,7 @@ def fit_in_two_processes(root, config, *options):
 
 
 def test_the_command_line_trains_in_two_processes_with_synchronised_batch_normalisation(tmp_path):
-    options = ("--data.train_size", "100", "--data.batch_size", "10")
+    options = ("--data.train_size", "100", "--data.batch_size", "20")
     done = fit_in_two_processes(
         tmp_path, "jacobi.yaml", "--trainer.sync_batchnorm", "true", *options
     )

@@ -18,7 +18,7 @@ def data():
 def trained(make_trainer, data, tmp_path):
     torch.manual_seed(0)
     model = NoRegClassifier(ResNet18())
-    evaluation = Evaluation(zoom_levels=(0.1,), num_planes=1, resolution=9)
+    evaluation = Evaluation(zoom_levels=(0.1,), num_planes=1, resolution=9, plane_sets=[])
     trainer = make_trainer(
         max_epochs=1,
         callbacks=[Dashboard(), evaluation],

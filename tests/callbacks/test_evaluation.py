@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from regularizer_collection.callbacks import Evaluation
+from regularizer_collection.callbacks import DataPlanes, Evaluation, Segments
 from regularizer_collection.functional import (
     ClassMap,
     boundary_length,
@@ -15,7 +15,8 @@ from regularizer_collection.lightning_modules import NoRegClassifier, ResNet18
 def evaluate(make_trainer, data, backbone=None, **options):
     torch.manual_seed(0)
     backbone = backbone or nn.Sequential(nn.Flatten(), nn.Linear(3072, 100))
-    evaluation = Evaluation(**({"zoom_levels": (0.1,), "resolution": 21} | options))
+    defaults = {"zoom_levels": (0.1,), "resolution": 21, "plane_sets": []}
+    evaluation = Evaluation(**(defaults | options))
     trainer = make_trainer(callbacks=[evaluation])
     trainer.test(NoRegClassifier(backbone), data, verbose=False)
     return evaluation, trainer, backbone
@@ -23,9 +24,9 @@ def evaluate(make_trainer, data, backbone=None, **options):
 
 def test_every_measure_of_every_plane_equals_the_naive_one(make_trainer, tiny_data):
     evaluation, trainer, backbone = evaluate(make_trainer, tiny_data, num_planes=4, mode="exact")
-    measures = evaluation.results["zoom_levels"]["zoom_0.1"]
+    measures = evaluation.record["random"]["zoom_levels"]["zoom_0.1"]
     images = tiny_data.normalize(tiny_data.images_and_labels("test")[0])
-    planes = evaluation.planes(len(images), (3, 32, 32))
+    planes = evaluation.plane_sets[-1].draw(len(images), (3, 32, 32), seed=0)
     maps = [
         classify_plane(backbone, images[plane.image_index], plane.directions, 0.1, 21, "exact")
         for plane in planes
@@ -37,38 +38,11 @@ def test_every_measure_of_every_plane_equals_the_naive_one(make_trainer, tiny_da
     assert logged.item() == pytest.approx(mean)
 
 
-def test_planes_depend_on_the_seed_and_the_data_alone():
-    first, again = Evaluation(num_planes=5), Evaluation(num_planes=5, resolution=7, chunk_size=3)
-    other = Evaluation(num_planes=5, seed=1)
-    shape = (3, 4, 4)
-    for plane, same in zip(first.planes(100, shape), again.planes(100, shape), strict=True):
-        assert plane.image_index == same.image_index
-        assert torch.equal(plane.directions, same.directions)
-    indices = [plane.image_index for plane in first.planes(100, shape)]
-    assert len(set(indices)) == 5
-    assert indices != [plane.image_index for plane in other.planes(100, shape)]
-
-
-def test_every_plane_has_an_image_and_directions_of_its_own():
-    planes = Evaluation(num_planes=4).planes(10, (3, 8, 8))
-    assert len({plane.image_index for plane in planes}) == 4
-    directions = torch.cat([plane.directions.flatten(1) for plane in planes])
-    cosines = directions @ directions.T
-    assert (cosines - torch.eye(8)).abs().max() < 0.4  # of random directions in 192 dimensions
-
-
-def test_more_planes_begin_with_the_same_ones():
-    few, many = Evaluation(num_planes=2).planes(50, (3, 2, 2)), Evaluation(num_planes=6)
-    for plane, same in zip(few, many.planes(50, (3, 2, 2)), strict=False):
-        assert plane.image_index == same.image_index
-        assert torch.equal(plane.directions, same.directions)
-
-
 @pytest.mark.parametrize("chunk_size", [7, 1000])
 def test_the_chunk_size_changes_no_result(make_trainer, tiny_data, chunk_size):
     reference, _, _ = evaluate(make_trainer, tiny_data, num_planes=2)
     chunked, _, _ = evaluate(make_trainer, tiny_data, num_planes=2, chunk_size=chunk_size)
-    assert chunked.results == reference.results
+    assert chunked.record == reference.record
 
 
 def test_the_backbone_is_measured_in_eval_mode(make_trainer, tiny_data):
@@ -83,16 +57,35 @@ def test_the_backbone_is_measured_in_eval_mode(make_trainer, tiny_data):
                 backbone.eval(), images[plane.image_index], plane.directions, 0.1, 21, "exact"
             )
         )
-        for plane in evaluation.planes(len(images), (3, 32, 32))
+        for plane in evaluation.plane_sets[-1].draw(len(images), (3, 32, 32), seed=0)
     ]
-    assert evaluation.results["zoom_levels"]["zoom_0.1"]["boundary_length"] == naive
+    assert evaluation.record["random"]["zoom_levels"]["zoom_0.1"]["boundary_length"] == naive
 
 
-def test_a_plane_without_a_boundary_has_the_half_width_as_distance(make_trainer, tiny_data):
+def test_a_distance_that_was_not_reached_is_not_recorded_as_one(make_trainer, tiny_data):
     constant = nn.Sequential(nn.Flatten(), nn.Linear(3072, 100))
     nn.init.zeros_(constant[1].weight)
-    evaluation, _, _ = evaluate(make_trainer, tiny_data, constant, num_planes=1)
-    assert evaluation.results["zoom_levels"]["zoom_0.1"]["boundary_distance"] == [10.0]
+    evaluation, trainer, _ = evaluate(make_trainer, tiny_data, constant, num_planes=1)
+    measures = evaluation.record["random"]["zoom_levels"]["zoom_0.1"]
+    assert measures["boundary_distance"] == [None]
+    # What is logged is the restricted mean, up to the half-width.
+    assert trainer.callback_metrics["test/boundary_distance/zoom_0.1"].item() == 10.0
+
+
+def test_distances_are_from_the_image_itself_on_even_planes_too(make_trainer, tiny_data):
+    even, odd = (
+        evaluate(make_trainer, tiny_data, num_planes=6, resolution=r, mode="exact")[0]
+        for r in (200, 201)
+    )
+    ours, theirs = (
+        evaluation.record["random"]["zoom_levels"]["zoom_0.1"]["boundary_distance"]
+        for evaluation in (even, odd)
+    )
+    spacing = 20 / 199
+    reached = [(a, b) for a, b in zip(ours, theirs, strict=True) if a is not None and b is not None]
+    assert reached
+    for a, b in reached:  # the boundary is up to one diagonal nearer than the nearest point
+        assert abs(a - b) <= 1.5 * spacing
 
 
 class NotFinite(nn.Module):
@@ -105,7 +98,7 @@ def test_logits_that_are_not_finite_are_counted(make_trainer, tiny_data):
         evaluation, _, _ = evaluate(
             make_trainer, tiny_data, NotFinite(), num_planes=1, mode="exact"
         )
-    assert evaluation.results["zoom_levels"]["zoom_0.1"]["non_finite"] == [21 * 21]
+    assert evaluation.record["random"]["zoom_levels"]["zoom_0.1"]["non_finite"] == [21 * 21]
 
 
 @pytest.mark.parametrize(
@@ -124,8 +117,23 @@ def test_refuses_wrong_arguments(arguments, message):
 
 
 def test_refuses_more_planes_than_test_images(make_trainer, tiny_data):
-    with pytest.raises(ValueError, match="num_planes is 61, the test split has 60 images"):
+    with pytest.raises(ValueError, match="num_planes is 61 for random planes, the test split has"):
         evaluate(make_trainer, tiny_data, num_planes=61)
+    with pytest.raises(ValueError, match="num_planes is 61 for data planes, the test split has 60"):
+        evaluate(make_trainer, tiny_data, plane_sets=[DataPlanes(num_planes=61)])
+
+
+def test_what_does_not_fit_is_refused_before_anything_is_trained(make_trainer, tiny_data):
+    model = NoRegClassifier(nn.Sequential(nn.Flatten(), nn.Linear(3072, 100)))
+    trainer = make_trainer(max_epochs=1, callbacks=[Evaluation(plane_sets=[DataPlanes(61)])])
+    with pytest.raises(ValueError, match="num_planes is 61 for data planes"):
+        trainer.fit(model, tiny_data)
+    assert trainer.global_step == 0
+
+
+def test_a_kind_of_planes_is_measured_once():
+    with pytest.raises(ValueError, match="plane_sets are data, data, random; give each kind once"):
+        Evaluation(plane_sets=[DataPlanes(), DataPlanes(resolution=20)])
 
 
 def test_refuses_a_model_with_another_number_of_classes(make_trainer, tiny_data):
@@ -135,11 +143,13 @@ def test_refuses_a_model_with_another_number_of_classes(make_trainer, tiny_data)
         trainer.test(model, tiny_data)
 
 
-def test_the_default_planes_are_those_of_the_source_experiment():
+def test_the_default_planes_are_those_of_the_source_experiment_and_between_images():
     evaluation = Evaluation()
-    assert evaluation.zoom_levels == [0.025, 0.01, 0.001]
-    assert (evaluation.num_planes, evaluation.resolution) == (25, 250)
-    assert len(evaluation.planes(10_000, (3, 32, 32))) == 25
+    data, segments, random = evaluation.plane_sets
+    assert random.zoom_levels == [0.025, 0.01, 0.001]
+    assert (random.num_planes, random.resolution) == (25, 250)
+    assert (data.kind, data.num_planes, data.resolution) == ("data", 200, 50)
+    assert (segments.kind, segments.num_planes, segments.resolution) == ("segments", 1000, 50)
 
 
 def test_leaves_a_picture_for_each_zoom_level(make_trainer, tiny_data, tmp_path):
@@ -168,15 +178,17 @@ def test_ctrl_c_keeps_the_planes_that_are_done(make_trainer, tiny_data):
     options = {"num_planes": 3, "mode": "exact", "chunk_size": 21 * 21, "zoom_levels": (0.1, 0.01)}
     whole, _, _ = evaluate(make_trainer, tiny_data, Hurried(10**6), **options)
     torch.manual_seed(0)
-    with pytest.warns(UserWarning, match="interrupted: the results hold 1 of 3 planes"):
+    with pytest.warns(UserWarning, match="interrupted: the results hold 1 of 3 random planes"):
         part, _, _ = evaluate(make_trainer, tiny_data, Hurried(3), **options)
-    assert part.results["image_indices"] == whole.results["image_indices"][:1]
-    assert (part.results["missing_planes"], whole.results["missing_planes"]) == (2, 0)
-    kept, all_values = (e.results["zoom_levels"]["zoom_0.1"]["tv_isotropic"] for e in (part, whole))
+    assert part.record["random"]["image_indices"] == whole.record["random"]["image_indices"][:1]
+    assert [e.record["random"]["missing_planes"] for e in (part, whole)] == [2, 0]
+    kept, all_values = (
+        e.record["random"]["zoom_levels"]["zoom_0.1"]["tv_isotropic"] for e in (part, whole)
+    )
     assert kept == all_values[:1]
 
 
-def test_every_n_epochs_measures_in_training_and_changes_no_weight(make_trainer, tiny_data):
+def test_every_n_epochs_measures_the_cheap_planes_and_changes_no_weight(make_trainer, tiny_data):
     def fit(*callbacks):
         torch.manual_seed(0)
         model = NoRegClassifier(ResNet18())
@@ -184,19 +196,21 @@ def test_every_n_epochs_measures_in_training_and_changes_no_weight(make_trainer,
         trainer.fit(model, tiny_data)
         return model, trainer
 
-    evaluation = Evaluation(zoom_levels=(0.1,), num_planes=2, resolution=9, every_n_epochs=2)
+    planes = [DataPlanes(num_planes=2, resolution=9), Segments(num_planes=3)]
+    evaluation = Evaluation(plane_sets=planes, every_n_epochs=2)
     measured, trainer = fit(evaluation)
     plain, _ = fit()
-    logged = trainer.callback_metrics["test_curve/boundary_length/zoom_0.1"].item()
-    values = evaluation.results["zoom_levels"]["zoom_0.1"]["boundary_length"]
+    logged = trainer.callback_metrics["test_curve/boundary_density/data"].item()
+    values = evaluation.record["data"]["values"]["boundary_density"]
     assert logged == pytest.approx(sum(values) / 2)
+    assert set(evaluation.record) == {"data", "segments"}
     torch.testing.assert_close(measured.state_dict(), plain.state_dict(), rtol=0, atol=0)
 
 
 def test_the_log_says_which_planes_were_redone(make_trainer, tiny_data, caplog, monkeypatch):
     redone = ClassMap(torch.zeros(21, 21, dtype=torch.int64), redone=True)
     monkeypatch.setattr(
-        "regularizer_collection.callbacks.evaluation.classify_plane_with_error",
+        "regularizer_collection.callbacks.random_planes.classify_plane_with_error",
         lambda *_, **__: redone,
     )
     with caplog.at_level("INFO"):
@@ -204,8 +218,9 @@ def test_the_log_says_which_planes_were_redone(make_trainer, tiny_data, caplog, 
     assert "zoom_0.1: 2 planes redone exactly" in caplog.text
 
 
-def test_prints_the_mean_of_each_measure_with_its_interval(make_trainer, tiny_data, caplog):
+def test_prints_the_mean_of_each_measure(make_trainer, tiny_data, caplog):
     with caplog.at_level("INFO"):
-        evaluate(make_trainer, tiny_data, num_planes=3)
-    assert "boundary_length zoom_0.1: " in caplog.text
-    assert " +/- " in caplog.text
+        evaluate(make_trainer, tiny_data, num_planes=3, plane_sets=[Segments(num_planes=4)])
+    assert "boundary_length/zoom_0.1: " in caplog.text
+    assert ", mean of 3 planes" in caplog.text
+    assert "class_changes/segments: " in caplog.text

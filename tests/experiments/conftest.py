@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from regularizer_collection.runtime.results_file import SCHEMA_VERSION, encode_map
+from regularizer_collection.functional.packed_maps import encode_map
+from regularizer_collection.runtime.results_file import SCHEMA_VERSION
 
 ZOOMS = ("zoom_0.025", "zoom_0.01")
-MEASURES = ("tv_isotropic", "tv_anisotropic", "boundary_length", "boundary_distance")
+MEASURES = ("tv_isotropic", "tv_anisotropic", "boundary_length", "boundary_density")
+NUM_TRIPLETS = 4
 
 
 def made_up(variant, seed, num_planes=6, **overrides):
@@ -35,12 +37,37 @@ def made_up(variant, seed, num_planes=6, **overrides):
                     "image_indices": list(range(10, 10 + num_planes)),
                     "zoom_levels": {
                         zoom: {name: rng.uniform(1, 9, num_planes).tolist() for name in MEASURES}
+                        | {"boundary_distance": [None, *rng.uniform(1, 9, num_planes - 1)]}
                         for zoom in ZOOMS
                     },
-                }
+                    "bounds_95": {
+                        zoom: {"wrong_share": 1e-4, "missed_length": 25.0} for zoom in ZOOMS
+                    },
+                    "class_maps": {zoom: encode_map(torch.arange(25).view(5, 5)) for zoom in ZOOMS},
+                },
+                "data": {
+                    "seed": 0,
+                    "resolution": 6,
+                    "missing_planes": 0,
+                    "image_indices": [[n, n + 1, n + 2] for n in range(NUM_TRIPLETS)],
+                    "values": {
+                        "boundary_density": rng.uniform(1, 2, NUM_TRIPLETS).tolist(),
+                        "num_fragments": rng.integers(1, 9, NUM_TRIPLETS).tolist(),
+                    },
+                    "bounds_95": {"wrong_share": 1e-5, "missed_length": 0.4},
+                    "class_maps": encode_map(
+                        torch.tensor(rng.integers(0, 3, (NUM_TRIPLETS, 6, 6)))
+                    ),
+                },
+                "segments": {
+                    "seed": 0,
+                    "resolution": 6,
+                    "missing_planes": 0,
+                    "image_indices": [[0, 1], [2, 3]],
+                    "values": {"class_changes": [1, 2], "length": [3.0, 4.0]},
+                },
             }
         },
-        "class_maps": {zoom: encode_map(torch.arange(25).view(5, 5)) for zoom in ZOOMS},
         "history": {"test_curve/accuracy": [[10, 0.1 * seed], [20, 0.2 * seed]]},
         "singular_value_quantiles": {"conv1": [0.5, 1.0, 1.5], "fc": [0.9, 1.0, 1.1]},
     }

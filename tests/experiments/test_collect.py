@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from regularizer_collection.experiments import collect_results
@@ -6,11 +8,15 @@ from regularizer_collection.experiments.run import PROJECT
 from regularizer_collection.runtime.identity import Identity
 
 
-def test_there_is_a_row_for_each_run_zoom_level_and_plane(leave, tmp_path):
+def test_there_is_a_row_for_each_run_plane_and_zoom_level(leave, tmp_path):
     for seed in (0, 1):
         leave("svb", seed)
     df = collect_results(tmp_path)
-    assert len(df) == 2 * 2 * 6
+    assert df["kind"].value_counts().to_dict() == {
+        "random": 2 * 2 * 6,
+        "data": 2 * 4,
+        "segments": 2 * 2,
+    }
     results = load_results(tmp_path)[1]
     row = df[(df["seed"] == 1) & (df["zoom"] == 0.01) & (df["plane"] == 12)].iloc[0]
     measures = results["measurements"]["planes"]["random"]["zoom_levels"]["zoom_0.01"]
@@ -44,7 +50,7 @@ def test_another_schema_version_is_refused_by_name(leave, tmp_path):
         ({"epochs": 15}, r"seed_1/results.json and .*seed_0/results.json .* epochs 15 here and 50"),
         ({"data": {"name": "CIFAR100DataModule", "num_classes": 10}}, "classes 10 here and 100"),
         ({"data": {"name": "Shapes100", "num_classes": 100}}, 'data "Shapes100" here'),
-        ({"num_planes": 5}, "planes .* here and "),
+        ({"num_planes": 5}, "random planes .* here and "),
         ({"protocol": "stable"}, 'protocol "stable" here and "source" there'),
         ({"fingerprint": "other"}, "settings of fingerprint other here and fingerprint of svb"),
     ],
@@ -93,7 +99,37 @@ def test_links_to_folders_are_followed_and_a_circle_ends(leave, tmp_path):
 
 
 def test_results_of_the_first_schema_are_read_and_say_what_they_do_not_know(tmp_path):
-    run = load_results(PROJECT / "results" / "no_reg")[0]
+    (tmp_path / "results.json").write_text(
+        (PROJECT / "tests/runtime/data/schema_1_results.json").read_text()
+    )
+    (run,) = load_results(tmp_path)
     assert run["facts"]["commit"] == "not recorded"
     assert run["facts"]["epochs"] == 15
     assert run["test"]["accuracy"] == pytest.approx(0.406)
+
+
+def test_runs_with_and_without_planes_between_images_stand_together(leave, tmp_path):
+    path = leave("svb", 0)
+    results = json.loads(path.read_text())
+    del results["measurements"]["planes"]["data"]
+    path.write_text(json.dumps(results))
+    leave("svb", 1)
+    df = collect_results(tmp_path)
+    assert set(df.loc[df["kind"] == "data", "seed"]) == {1}
+
+
+def test_other_planes_between_images_are_refused(leave, tmp_path):
+    path = leave("svb", 0)
+    results = json.loads(path.read_text())
+    results["measurements"]["planes"]["data"]["resolution"] = 7
+    path.write_text(json.dumps(results))
+    leave("svb", 1)
+    with pytest.raises(ValueError, match=r'data planes .*"resolution": 6.* here and .*: 7'):
+        collect_results(tmp_path)
+
+
+def test_a_distance_that_was_not_reached_is_not_a_number(leave, tmp_path):
+    leave("svb", 0)
+    df = collect_results(tmp_path)
+    first = df[(df["kind"] == "random") & (df["plane"] == 10)]
+    assert first["boundary_distance"].isna().all()

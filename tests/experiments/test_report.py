@@ -43,8 +43,23 @@ def test_the_source_stands_beside_ours_with_the_known_differences(report):
 def test_the_page_needs_no_other_file(report):
     page = (report / "index.html").read_text()
     sources = re.findall(r"(?:src|href)='([^']{1,40})", page)
-    assert len(sources) == 6
+    assert len(sources) == 8
     assert all(source.startswith("data:image/png;base64,") for source in sources)
+
+
+def test_no_p_value_is_of_planes_and_every_table_says_its_unit_and_n(report):
+    markdown = (report / "report.md").read_text()
+    tables = dict(re.findall(r"\n## (.*)\n\n((?:\|.*\n)+)", markdown))
+    with_p = [name for name, table in tables.items() if "p (Holm)" in table]
+    assert with_p == ["Boundary density on planes between test images (1 / input unit)"]
+    for name, table in tables.items():
+        assert re.search(r"\(.+\)", name), f"{name} has no unit"
+        assert "no_reg (n = 5)" in table
+    assert "Every interval is over networks" in markdown
+
+
+def test_what_the_maps_may_have_missed_is_told(report):
+    assert "0.4 (data), 25 (zoom 0.01), 25 (zoom 0.025)" in (report / "report.md").read_text()
 
 
 def test_one_seed_is_said_to_have_no_interval(leave, tmp_path):
@@ -68,6 +83,7 @@ def test_a_readme_without_markers_is_refused(leave, tmp_path):
         with_summary("# Title\n", load_results(tmp_path))
 
 
-def test_the_readme_shows_the_results_in_the_repository():
+@pytest.mark.parametrize("study", sorted(p.name for p in (PROJECT / "results").glob("*_epochs")))
+def test_the_readme_shows_the_results_in_the_repository(study):
     readme = (PROJECT / "README.md").read_text()
-    assert with_summary(readme, load_results(PROJECT / "results")) == readme
+    assert with_summary(readme, load_results(PROJECT / "results" / study), study) == readme

@@ -1,10 +1,19 @@
+import json
+
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
-from regularizer_collection.experiments import accuracy_table, collect_results, tv_table
+from regularizer_collection.experiments import (
+    accuracy_table,
+    collect_results,
+    density_table,
+    tv_table,
+)
 from regularizer_collection.experiments.study import SEEDS, VARIANTS
-from regularizer_collection.experiments.tables import difference_table, interval_text
+from regularizer_collection.experiments.tables import agreement_table, interval_text
+from regularizer_collection.functional.statistics import compare_networks, holm, log_of_means
 
 
 @pytest.fixture
@@ -50,63 +59,135 @@ def test_a_single_seed_has_a_mean_and_no_interval(leave, tmp_path):
     assert table.loc["svb", "test accuracy"].endswith("(1 seed, no interval)")
 
 
-@pytest.mark.parametrize("measure", ["tv_isotropic", "boundary_distance"])
-def test_planes_are_averaged_over_seeds_first(measure, study):
-    table = tv_table(study, measure)
+def random_means(df, variant, zoom, measure):
+    """The mean over planes of each network, by a naive loop."""
+    rows = df[(df["variant"] == variant) & (df["zoom"] == zoom)]
+    return np.array([rows.loc[rows["seed"] == seed, measure].mean() for seed in SEEDS])
+
+
+def test_intervals_of_planes_are_over_networks(study):
+    table = tv_table(study, "tv_isotropic")
     for variant in VARIANTS:
         for zoom in (0.025, 0.01):
-            rows = study[(study["variant"] == variant) & (study["zoom"] == zoom)]
-            planes = rows.groupby("plane")[measure].mean()
-            assert table.loc[variant, (zoom, "mean")] == pytest.approx(planes.mean())
-            expected = notebook_interval(planes)
+            means = random_means(study, variant, zoom, "tv_isotropic")
+            assert table.loc[variant, (zoom, "mean")] == pytest.approx(means.mean())
+            expected = notebook_interval(means)
             assert table.loc[variant, (zoom, "conf_interval")] == pytest.approx(expected)
 
 
-def test_differences_are_paired_and_corrected(study):
-    table = difference_table(study, "test_accuracy", "seed")
-    assert list(table.index) == [name for name in VARIANTS if name != "no_reg"]
-    baseline = accuracies(study, "no_reg")
-    tests = {v: stats.ttest_rel(accuracies(study, v), baseline) for v in table.index}
-    ordered = sorted(tests, key=lambda variant: tests[variant].pvalue)
-    expected, highest = {}, 0.0
-    for rank, variant in enumerate(ordered):
-        highest = max(highest, min(1, (4 - rank) * tests[variant].pvalue))
-        expected[variant] = highest
-    for variant in table.index:
-        difference = accuracies(study, variant) - baseline
+def test_distances_that_were_not_reached_count_as_the_half_width_and_are_told(study):
+    table = tv_table(study, "boundary_distance")
+    filled = study.assign(boundary_distance=study["boundary_distance"].fillna(1 / study["zoom"]))
+    for zoom in (0.025, 0.01):
+        means = random_means(filled, "svb", zoom, "boundary_distance")
+        assert table.loc["svb", (zoom, "mean")] == pytest.approx(means.mean())
+        assert table.loc["svb", (zoom, "not_reached")] == pytest.approx(1 / 6)
+
+
+def test_accuracies_differ_by_welchs_interval(study):
+    table = accuracy_table(study)
+    assert np.isnan(table.loc["no_reg", "difference"])
+    for variant in VARIANTS[1:]:
+        ours, theirs = accuracies(study, variant), accuracies(study, "no_reg")
+        low, high = stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval()
+        assert table.loc[variant, "difference"] == pytest.approx((low + high) / 2)
+        assert table.loc[variant, "difference_interval"] == pytest.approx((high - low) / 2)
+
+
+def densities(df, variant):
+    """Values [networks, planes]."""
+    rows = df[(df["variant"] == variant) & (df["kind"] == "data")]
+    return rows.sort_values(["seed", "plane"])["boundary_density"].to_numpy().reshape(5, -1)
+
+
+def test_densities_are_compared_as_ratios_with_the_network_as_unit(study):
+    table = density_table(study)
+    baseline = densities(study, "no_reg")
+    raw = {}
+    for variant in VARIANTS[1:]:
+        comparison = compare_networks(
+            log_of_means(densities(study, variant)), log_of_means(baseline)
+        )
         row = table.loc[variant]
-        assert row["pairs"] == 5
-        assert row["difference"] == pytest.approx(difference.mean())
-        assert row["conf_interval"] == pytest.approx(notebook_interval(difference))
-        assert row["effect size"] == pytest.approx(difference.mean() / difference.std(ddof=1))
-        assert row["p (Holm)"] == pytest.approx(expected[variant])
+        assert row["networks"] == 5
+        assert row["mean"] == pytest.approx(densities(study, variant).mean())
+        logs = [np.log(densities(study, name).mean(1)).mean() for name in (variant, "no_reg")]
+        assert row["ratio"] == pytest.approx(np.exp(logs[0] - logs[1]))
+        assert row["high"] / row["ratio"] == pytest.approx(np.exp(comparison.half_width))
+        raw[variant] = comparison.p_value
+    adjusted = dict(zip(raw, holm(raw.values()), strict=True))
+    assert table["p (Holm)"].dropna().to_dict() == pytest.approx(adjusted)
 
 
-def test_planes_are_paired_by_image_and_seed(study):
-    row = difference_table(study, "boundary_length", "plane").loc[("l2", 0.01)]
-    at = study[study["zoom"] == 0.01].set_index(["variant", "seed", "plane"])["boundary_length"]
-    per_plane = (at["l2"] - at["no_reg"]).groupby("plane").mean()
-    assert row["pairs"] == 6
-    assert row["difference"] == pytest.approx(per_plane.mean())
-    per_seed = (at["l2"] - at["no_reg"]).groupby("seed").mean()
-    row = difference_table(study, "boundary_length", "seed").loc[("l2", 0.01)]
-    assert (row["pairs"], row["conf_interval"]) == (5, pytest.approx(notebook_interval(per_seed)))
-
-
-def test_only_common_seeds_are_paired(leave, tmp_path):
-    for variant, seeds in (("no_reg", (0, 1, 2)), ("svb", (1, 2, 3)), ("l2", (7,))):
-        for seed in seeds:
-            leave(variant, seed)
-    table = difference_table(collect_results(tmp_path), "test_accuracy", "seed")
-    assert table["pairs"].to_dict() == {"svb": 2}
-
-
-def test_a_single_pair_has_a_difference_and_nothing_more(leave, tmp_path):
+def test_one_network_has_a_ratio_and_nothing_follows(leave, tmp_path):
     leave("no_reg", 0)
     leave("svb", 0)
-    row = difference_table(collect_results(tmp_path), "test_accuracy", "seed").loc["svb"]
-    assert np.isfinite(row["difference"])
-    assert row[["conf_interval", "effect size", "p (Holm)"]].isna().all()
+    row = density_table(collect_results(tmp_path)).loc["svb"]
+    assert np.isfinite(row["ratio"])
+    assert row[["low", "high", "p (Holm)"]].isna().all()
+    assert row["verdict"] == "one network: nothing follows about the regularizer"
+
+
+@pytest.mark.parametrize(
+    ("factor", "verdict"), [(2.0, "denser"), (0.5, "smoother"), (1.0, "equal within 10 %")]
+)
+def test_verdicts_in_words(factor, verdict):
+    rng = np.random.default_rng(0)
+    planes = rng.uniform(1, 2, 40)
+    rows = [
+        {"variant": v, "seed": s, "fingerprint": v, "kind": "data", "plane": p}
+        | {"boundary_density": scale * planes[p] * rng.normal(1, 0.02)}
+        for v, scale in (("no_reg", 1.0), ("svb", factor))
+        for s in range(5)
+        for p in range(40)
+    ]
+    assert density_table(pd.DataFrame(rows)).loc["svb", "verdict"] == verdict
+
+
+def test_networks_that_differ_among_themselves_decide_nothing():
+    """Every plane of two networks each says the same, and still there are only two networks."""
+    levels = {"no_reg": (1.0, 2.0), "svb": (1.5, 4.0)}
+    rows = [
+        {"variant": v, "seed": s, "fingerprint": v, "kind": "data", "plane": p}
+        | {"boundary_density": level * (1 + p / 1000)}
+        for v in levels
+        for s, level in enumerate(levels[v])
+        for p in range(200)
+    ]
+    row = density_table(pd.DataFrame(rows)).loc["svb"]
+    assert row["verdict"] == "not decided"
+    assert row["p (Holm)"] > 0.3
+
+
+def test_a_network_without_boundaries_has_no_ratio(leave, tmp_path):
+    leave("no_reg", 0)
+    path = leave("svb", 0)
+    results = json.loads(path.read_text())
+    results["measurements"]["planes"]["data"]["values"]["boundary_density"] = [0.0] * 4
+    path.write_text(json.dumps(results))
+    row = density_table(collect_results(tmp_path)).loc["svb"]
+    assert row["verdict"] == "a network without boundaries has no ratio"
+
+
+def test_planes_that_a_network_lacks_are_left_out_of_the_comparison(study):
+    lacks = (study["variant"] == "svb") & (study["seed"] == 2) & (study["kind"] == "data")
+    table = density_table(study[~(lacks & (study["plane"] == 3))])
+    kept = {v: densities(study, v)[:, :3] for v in ("svb", "no_reg")}
+    logs = [np.log(kept[v].mean(1)).mean() for v in ("svb", "no_reg")]
+    assert table.loc["svb", "ratio"] == pytest.approx(np.exp(logs[0] - logs[1]))
+
+
+def test_agreement_is_the_share_of_equal_points_over_pairs_of_networks():
+    rng = np.random.default_rng(0)
+    maps = [("no_reg", rng.integers(0, 2, (3, 4, 4))) for _ in range(3)]
+    maps.append(("svb", rng.integers(0, 2, (3, 4, 4))))
+    table = agreement_table(maps)
+    pairs = [(0, 1), (0, 2), (1, 2)]
+    expected = np.mean([(maps[a][1] == maps[b][1]).mean() for a, b in pairs])
+    assert table.loc["no_reg", "no_reg"] == pytest.approx(expected)
+    expected = np.mean([(maps[n][1] == maps[3][1]).mean() for n in range(3)])
+    assert table.loc["no_reg", "svb"] == table.loc["svb", "no_reg"] == pytest.approx(expected)
+    assert np.isnan(table.loc["svb", "svb"])
 
 
 def test_a_variant_of_ones_own_follows_those_of_the_study(leave, tmp_path):

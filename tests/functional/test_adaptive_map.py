@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from regularizer_collection.functional.adaptive_map import ClassMap, adaptive_map
+from regularizer_collection.functional.adaptive_map import ClassMap, adaptive_map, pooled_bound
 
 RESOLUTIONS = [2, 3, 7, 50, 61, 250]
 
@@ -233,3 +233,44 @@ def test_bad_input(arguments: dict, message: str) -> None:
         adaptive_map(truth, **{"resolution": 9, **arguments})
     assert "\n" not in str(error.value)
     assert not truth.asked
+
+
+def test_maps_are_bounded_together_by_the_formula_of_clopper_and_pearson() -> None:
+    # 3 disagreements among 4,000 points, of the 40 and 60 % that were filled in.
+    bound = pooled_bound([1, 2], [1000, 3000], [0.6, 0.4])
+    assert bound == pytest.approx(scipy.stats.beta.ppf(0.95, 4, 3997) * 0.5)
+
+
+def test_together_many_maps_are_bounded_far_closer_than_each() -> None:
+    evaluate = lambda index: torch.zeros_like(index)  # noqa: E731
+    maps = [adaptive_map(evaluate, 100, seed=seed) for seed in range(25)]
+    columns = [(m.num_disagreeing, m.num_checked, m.evaluated_share) for m in maps]
+    together = pooled_bound(*zip(*columns, strict=True))
+    assert 0 < together < maps[0].disagreement_bound / 20
+
+
+def test_nothing_is_missed_where_every_point_was_evaluated() -> None:
+    assert pooled_bound([0, 0], [0, 5], [1.0, 1.0]) == 0
+
+
+def test_the_pooled_bound_holds_as_often_as_it_says() -> None:
+    """Islands at random places of 8 maps: the bound is above their mean share in 95 of 100."""
+    generator = torch.Generator().manual_seed(0)
+    held = []
+    for trial in range(100):
+        maps, missed = [], []
+        for number in range(8):
+            truth = (torch.rand(30 * 30, generator=generator) < 0.01).long()
+            m = adaptive_map(
+                lambda index, truth=truth: truth[index],
+                30,
+                coarse_step=29,
+                num_checked=60,
+                max_disagreement=1.0,
+                seed=100 * trial + number,
+            )
+            wrong_then = int((m.labels.flatten() != truth).sum()) + m.num_disagreeing
+            missed.append(wrong_then / truth.numel())
+            maps.append((m.num_disagreeing, m.num_checked, m.evaluated_share))
+        held.append(pooled_bound(*zip(*maps, strict=True)) >= sum(missed) / len(missed))
+    assert sum(held) >= 90

@@ -1,7 +1,9 @@
-"""Confidence intervals."""
+"""Intervals and tests over networks."""
 
+import itertools
 import math
 import statistics
+import warnings
 
 import numpy as np
 import pytest
@@ -11,9 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regularizer_collection.functional.statistics import (
+    compare_networks,
     confidence_interval,
+    dunnett,
+    equivalence,
     holm,
-    paired_difference,
+    log_of_means,
+    restricted_mean,
+    welch,
 )
 
 
@@ -91,27 +98,180 @@ def test_bad_input(values: list[float], level: float, message: str) -> None:
     assert "\n" not in str(error.value)
 
 
-def test_paired_difference_equals_scipys():
+@pytest.mark.parametrize("sizes", [(5, 5), (3, 8), (2, 4)])
+def test_welch_equals_scipys(sizes) -> None:
     rng = np.random.default_rng(0)
-    a, b = rng.normal(size=(2, 12))
-    ours = paired_difference(a, b)
-    theirs = scipy.stats.ttest_rel(a, b)
+    a, b = rng.normal(0, 1, sizes[0]), rng.normal(1, 3, sizes[1])
+    ours, theirs = welch(a, b), scipy.stats.ttest_ind(a, b, equal_var=False)
     low, high = theirs.confidence_interval()
     assert ours.p_value == pytest.approx(theirs.pvalue)
-    assert ours.mean == pytest.approx((low + high) / 2)
+    assert ours.difference == pytest.approx((low + high) / 2)
     assert ours.half_width == pytest.approx((high - low) / 2)
-    assert ours.effect_size == pytest.approx(theirs.statistic / np.sqrt(12))
+    assert ours.degrees_of_freedom == pytest.approx(theirs.df)
 
 
-def test_differences_that_do_not_vary_have_no_p_value():
-    difference = paired_difference([2.0, 3.0], [1.0, 2.0])
-    assert difference.mean == 1
-    assert math.isnan(difference.p_value)
+def crossed(rng, shape, network_sd=0.3, plane_sd=0.5, interaction_sd=0.4, rest_sd=0.1):
+    """Values [variants, networks, planes] of the model that compare_networks assumes."""
+    variants, _, planes = shape
+    return (
+        rng.normal(0, network_sd, (*shape[:2], 1))
+        + rng.normal(0, plane_sd, (1, 1, planes))
+        + rng.normal(0, interaction_sd, (variants, 1, planes))
+        + rng.normal(0, rest_sd, shape)
+    )
 
 
-def test_pairs_must_match():
-    with pytest.raises(ValueError, match="shorter"):
-        paired_difference([1.0, 2.0], [1.0])
+def test_networks_are_compared_by_the_formula_of_the_docstring() -> None:
+    a, b = crossed(np.random.default_rng(1), (2, 4, 7))
+    n, planes = a.shape
+    v_net = (np.var(a.mean(1), ddof=1) + np.var(b.mean(1), ddof=1)) / n
+    v_plane = np.var(a.mean(0) - b.mean(0), ddof=1) / planes
+    squares = 0.0
+    for group in (a, b):
+        for s in range(n):
+            for p in range(planes):
+                rest = group[s, p] - group[:, p].mean() - group[s].mean() + group.mean()
+                squares += rest**2
+    v_res = 2 * squares / (2 * (n - 1) * (planes - 1)) / (n * planes)
+    variance = max(v_net + v_plane - v_res, v_net, v_plane)
+    dof = variance**2 / (v_net**2 / (2 * (n - 1)) + v_plane**2 / (planes - 1))
+    t = (a.mean() - b.mean()) / math.sqrt(variance)
+    ours = compare_networks(a, b)
+    assert ours.difference == pytest.approx(a.mean() - b.mean())
+    assert ours.standard_error == pytest.approx(math.sqrt(variance))
+    assert ours.degrees_of_freedom == pytest.approx(dof)
+    assert ours.p_value == pytest.approx(2 * scipy.stats.t.sf(abs(t), dof))
+    assert ours.half_width == pytest.approx(math.sqrt(variance) * scipy.stats.t.ppf(0.975, dof))
+
+
+def test_networks_are_compared_as_by_a_mixed_model() -> None:
+    """In a balanced design with all variances positive, REML is the analysis of variance."""
+    import pandas as pd
+    from statsmodels.regression.mixed_linear_model import MixedLM
+
+    y = crossed(np.random.default_rng(3), (2, 5, 12))
+    rows = pd.DataFrame(
+        [
+            {"y": y[v, s, p], "variant": v, "network": f"{v}-{s}", "plane": p, "both": f"{v}-{p}"}
+            for v in range(2)
+            for s in range(5)
+            for p in range(12)
+        ]
+    )
+    components = {name: f"0 + C({name})" for name in ("network", "plane", "both")}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of convergence, which the comparison below decides
+        fit = MixedLM.from_formula(
+            "y ~ C(variant)", rows, groups=np.ones(len(rows)), vc_formula=components, re_formula="0"
+        ).fit(reml=True)
+    ours = compare_networks(y[1], y[0])
+    assert ours.difference == pytest.approx(fit.params["C(variant)[T.1]"], abs=1e-6)
+    assert ours.standard_error == pytest.approx(fit.bse["C(variant)[T.1]"], rel=0.02)
+
+
+def test_the_unit_is_the_network_so_more_planes_do_not_make_networks_differ() -> None:
+    """Networks of one variant differ: planes by the thousand prove nothing."""
+    rng = np.random.default_rng(0)
+    alarms = [
+        compare_networks(*crossed(rng, (2, 5, 500), network_sd=0.5, interaction_sd=0)).p_value
+        for _ in range(400)
+    ]
+    assert np.mean(np.array(alarms) < 0.05) == pytest.approx(0.05, abs=0.03)
+
+
+def test_one_network_or_one_plane_has_a_difference_and_nothing_more() -> None:
+    for a, b in (([[1.0, 2.0]], [[0.0, 3.0], [1.0, 1.0]]), ([[1.0], [2.0]], [[0.0], [3.0]])):
+        comparison = compare_networks(a, b)
+        assert comparison.difference == pytest.approx(np.mean(a) - np.mean(b))
+        assert all(math.isnan(value) for value in comparison[1:])
+    assert math.isnan(welch([1.0], [2.0, 3.0]).half_width)
+
+
+def test_planes_must_be_the_same() -> None:
+    with pytest.raises(ValueError, match="got 2 and 3 planes; expected the same planes"):
+        compare_networks(np.ones((2, 2)), np.ones((2, 3)))
+
+
+@pytest.mark.parametrize("values", [[], [[]], [1.0, 2.0]])
+def test_networks_need_values_of_each_plane(values) -> None:
+    with pytest.raises(ValueError, match=r"expected \[networks, planes\]"):
+        compare_networks(values, np.ones((2, 2)))
+
+
+def test_log_of_means_keeps_the_mean_and_allows_empty_planes() -> None:
+    densities = np.random.default_rng(0).exponential(size=(4, 9))
+    densities[1, :5] = 0
+    expanded = log_of_means(densities)
+    np.testing.assert_allclose(expanded.mean(1), np.log(densities.mean(1)))
+    scaled = compare_networks(log_of_means(3 * densities), log_of_means(densities))
+    assert scaled.difference == pytest.approx(math.log(3))
+
+
+@pytest.mark.parametrize("values", [[[0.0, 0.0]], [[1.0, -1.0]]])
+def test_a_network_without_boundaries_has_no_ratio(values) -> None:
+    with pytest.raises(ValueError, match="no boundary on any plane"):
+        log_of_means(values)
+
+
+def test_equivalence_is_two_one_sided_tests() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(0, 1, 12), rng.normal(0.1, 1, 15)
+    lower = scipy.stats.ttest_ind(a + 1.5, b, equal_var=False, alternative="greater").pvalue
+    upper = scipy.stats.ttest_ind(a - 1.5, b, equal_var=False, alternative="less").pvalue
+    assert equivalence(welch(a, b), 1.5) == pytest.approx(max(lower, upper))
+
+
+def test_equivalence_without_spread() -> None:
+    assert equivalence(welch([1.0, 1.0], [1.0, 1.0]), 0.1) == 0
+    assert equivalence(welch([2.0, 2.0], [1.0, 1.0]), 0.1) == 1
+    assert math.isnan(equivalence(welch([2.0], [1.0, 1.0]), 0.1))
+    with pytest.raises(ValueError, match="margin is 0; expected a number above 0"):
+        equivalence(welch([2.0], [1.0, 1.0]), 0)
+
+
+def test_dunnett_holds_all_groups_at_once() -> None:
+    """Dunnett's table: three groups and a control of five each, 16 degrees of freedom: 2.59."""
+    groups = np.random.default_rng(0).normal(size=(4, 5))
+    error = math.sqrt(groups.var(axis=1, ddof=1).mean() * 2 / 5)
+    for difference, low, high in dunnett(list(groups[1:]), groups[0]):
+        assert (high - low) / 2 / error == pytest.approx(2.59, abs=0.01)
+        assert (high + low) / 2 == pytest.approx(difference)
+
+
+def test_dunnett_of_one_group_is_students_interval() -> None:
+    a, b = np.random.default_rng(0).normal(size=(2, 6))
+    ((difference, low, high),) = dunnett([a], b)
+    interval = scipy.stats.ttest_ind(a, b).confidence_interval()
+    assert difference == pytest.approx(a.mean() - b.mean())
+    assert (low, high) == pytest.approx((interval.low, interval.high), rel=5e-3)
+
+
+def test_dunnett_needs_two_networks_of_each() -> None:
+    with pytest.raises(ValueError, match="got a group of one network"):
+        dunnett([[1.0]], [1.0, 2.0])
+
+
+def test_restricted_mean_is_the_area_under_the_survival_curve_of_kaplan_and_meier() -> None:
+    limit = 40.0
+    distances = np.array([3.0, 17.0, 17.0, math.inf, 39.0, math.inf, 8.5, math.inf])
+    is_reached = np.isfinite(distances)
+    sample = scipy.stats.CensoredData(
+        uncensored=distances[is_reached], right=np.full((~is_reached).sum(), limit)
+    )
+    survival = scipy.stats.ecdf(sample).sf
+    steps = np.concatenate([[0], survival.quantiles[survival.quantiles < limit], [limit]])
+    area = sum(
+        (right - left) * survival.evaluate(left) for left, right in itertools.pairwise(steps)
+    )
+    mean, half_width, not_reached = restricted_mean(distances, limit)
+    assert mean == pytest.approx(area)
+    assert half_width > 0
+    assert not_reached == 3
+
+
+def test_a_distance_beyond_the_limit_was_never_looked_for() -> None:
+    with pytest.raises(ValueError, match=r"got the distance 41.0; expected at most 40.0"):
+        restricted_mean([1.0, 41.0], 40.0)
 
 
 def test_holm_by_hand():

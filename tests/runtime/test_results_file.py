@@ -1,17 +1,15 @@
 import json
+import math
+from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from regularizer_collection.runtime.identity import Identity
-from regularizer_collection.runtime.results_file import (
-    decode_map,
-    encode_map,
-    read_results,
-    write_results,
-)
+from regularizer_collection.runtime.results_file import read_results, write_results
 from tests.conftest import fill
+
+SCHEMA_1 = Path(__file__).parent / "data" / "schema_1_results.json"
 
 
 def write(folder, **overrides):
@@ -22,7 +20,6 @@ def write(folder, **overrides):
             "facts": {"epochs": 7},
             "test": {"accuracy": 0.5, "loss": 1.5},
             "measurements": {"planes": {"random": {"seed": 0}}},
-            "class_maps": {"zoom_0.1": [torch.arange(6).view(2, 3).short()]},
             "spectra": {"fc": torch.linspace(0, 32, 33, dtype=torch.float64)},
         }
         | overrides
@@ -38,9 +35,6 @@ def test_holds_what_a_report_needs(tmp_path):
     assert results["measurements"]["planes"]["random"] == {"seed": 0}
     assert results["history"] == {"test_curve/accuracy": [[10, 0.25], [20, 0.5]]}
     assert results["singular_value_quantiles"]["fc"] == list(range(33))
-    np.testing.assert_array_equal(
-        decode_map(results["class_maps"]["zoom_0.1"]), [[0, 1, 2], [3, 4, 5]]
-    )
 
 
 def test_a_failing_write_keeps_the_file_that_was_there(tmp_path):
@@ -59,6 +53,14 @@ def test_a_full_disk_keeps_the_file_that_was_there(small_disk):
     assert (small_disk / "results.json").read_text() == before
 
 
-def test_class_maps_survive_packing():
-    labels = torch.randint(-1, 300, (17, 17), dtype=torch.int16)
-    np.testing.assert_array_equal(decode_map(encode_map(labels)), labels.numpy())
+def test_the_first_schema_is_read_with_densities_and_without_distances_that_were_not_reached():
+    planes = read_results(SCHEMA_1)["measurements"]["planes"]
+    measures = planes["random"]["zoom_levels"]["zoom_0.025"]
+    old = json.loads(SCHEMA_1.read_text())["evaluation"]
+    raw = old["zoom_levels"]["zoom_0.025"]
+    step = 2 * 40 / 249
+    for length, density in zip(raw["boundary_length"], measures["boundary_density"], strict=True):
+        assert density == pytest.approx(math.pi / 4 * length * step / (250 * step * 249 * step))
+    assert [d is None for d in measures["boundary_distance"]] == [
+        d == 40 for d in raw["boundary_distance"]
+    ]

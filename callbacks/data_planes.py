@@ -1,0 +1,102 @@
+"""Planes through images of the data."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+
+from regularizer_collection.callbacks.measurement import Subject
+from regularizer_collection.callbacks.plane_set import PlaneSet, Values, columns, mean_of
+from regularizer_collection.callbacks.random_planes import check_planes, report_doubts
+from regularizer_collection.functional.adaptive_map import pooled_bound
+from regularizer_collection.functional.boundaries import boundary_density, num_fragments
+from regularizer_collection.functional.data_planes import triangle_plane
+from regularizer_collection.functional.packed_maps import encode_map
+from regularizer_collection.functional.planes import classify_plane_with_error
+
+_NUM_CHECKED = 50
+
+
+class DataPlanes(PlaneSet):
+    """Planes through three test images each (Somepalli et al. 2022).
+
+    Measures boundary density, the primary measure of boundaries here, and fragmentation: the number
+    of connected regions of one class. The extent of a plane is that of its images, so it has no
+    zoom. Maps are kept, so that a report can tell how alike those of two networks are.
+
+    Args:
+        num_planes: Number of planes.
+        resolution: Points along each side of a plane.
+        mode: "exact" classifies every point, "adaptive" the neighbourhood of the boundaries and a
+            random sample of the rest, which together bound the error.
+        chunk_size: Points classified at a time.
+
+    Raises:
+        ValueError: If an argument is out of range.
+    """
+
+    kind = "data"
+    images_per_plane = 3
+
+    def __init__(
+        self,
+        num_planes: int = 200,
+        resolution: int = 50,
+        mode: Literal["adaptive", "exact"] = "adaptive",
+        chunk_size: int = 500,
+    ) -> None:
+        check_planes(num_planes, resolution, mode, chunk_size)
+        self.num_planes = num_planes
+        self.resolution = resolution
+        self.mode = mode
+        self.chunk_size = chunk_size
+
+    def measure(self, subject: Subject, plane: list[int], number: int) -> Values:
+        """Measures a plane."""
+        box = triangle_plane(subject.images(plane))
+        options: dict[str, Any] = {}
+        if self.mode == "adaptive":
+            # So small a sample bounds no single map; together those of 200 maps bound their mean.
+            options = {"seed": number, "num_checked": _NUM_CHECKED, "max_disagreement": 1.0}
+        class_map = classify_plane_with_error(
+            subject.model,
+            subject.place(box.centre),
+            box.directions,
+            1.0,
+            self.resolution,
+            self.mode,
+            self.chunk_size,
+            **options,
+        )
+        return {
+            "labels": class_map.labels.short(),
+            "boundary_density": boundary_density(class_map.labels, box.spacing(self.resolution)),
+            "num_fragments": num_fragments(class_map.labels),
+            "evaluated_share": class_map.evaluated_share,
+            "redone": float(class_map.redone),
+            "num_checked": class_map.num_checked,
+            "num_disagreeing": class_map.num_disagreeing,
+            "non_finite": float(class_map.non_finite),
+        }
+
+    def sum_up(self, planes: Sequence[list[int]], values: Sequence[Values]) -> dict[str, Any]:
+        """Returns the values and maps of each plane, and what their samples say together."""
+        lists = columns(values, leave_out=["labels"])
+        report_doubts("data planes", lists)
+        share = pooled_bound(
+            lists["num_disagreeing"], lists["num_checked"], lists["evaluated_share"]
+        )
+        return {
+            "resolution": self.resolution,
+            "mode": self.mode,
+            "image_indices": list(planes),
+            "missing_planes": self.num_planes - len(planes),
+            "values": lists,
+            "bounds_95": {"wrong_share": share, "missed_length": 4 * share * self.resolution**2},
+            "class_maps": encode_map(torch.stack([value["labels"] for value in values])),
+        }
+
+    def metrics(self, record: dict[str, Any]) -> dict[str, float]:
+        """Returns means over planes."""
+        measures = ("boundary_density", "num_fragments")
+        return {f"{name}/data": mean_of(record["values"][name]) for name in measures}

@@ -1,0 +1,143 @@
+"""The base of what is measured of a trained network."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar, NamedTuple, TypeVar, cast
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.utilities import rank_zero_warn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+
+from regularizer_collection.datamodules.image_data_module import ImageDataModule
+
+Item = TypeVar("Item")
+Value = TypeVar("Value")
+
+
+class Subject(NamedTuple):
+    """A network in eval mode, and the test images it is measured on.
+
+    Attributes:
+        model: Maps normalised images [batch, channels, height, width] to logits [batch, classes].
+        data: The data, set up.
+        device: Device of the model.
+        dtype: Type of the model's weights.
+    """
+
+    model: Callable[[Tensor], Tensor]
+    data: ImageDataModule
+    device: torch.device
+    dtype: torch.dtype
+
+    def images(self, indices: Sequence[int]) -> Tensor:
+        """Returns normalised test images [images, channels, height, width], on the CPU."""
+        return self.data.normalize(self.data.images_and_labels("test")[0][list(indices)])
+
+    def place(self, tensor: Tensor) -> Tensor:
+        """Brings a tensor to the device and the type of the model."""
+        return tensor.to(self.device, self.dtype)
+
+
+class Measurement(Callback):
+    """Measures items that are the same for every network, on any number of processes.
+
+    A subclass draws its items from a seed, measures each with :meth:`measure_each`, and leaves what
+    it found in :attr:`record`, which becomes a section of the run's results.
+
+    Ctrl-C ends the measurement with what is done.
+    """
+
+    section: ClassVar[str]
+    """Name of the section."""
+
+    def __init__(self) -> None:
+        self.record: dict[str, Any] = {}
+        self._is_interrupted = False
+
+    @contextmanager
+    def subject(self, trainer: Trainer, pl_module: LightningModule) -> Iterator[Subject]:
+        """Lends the network in eval mode, together with the data.
+
+        Raises:
+            ValueError: If the data has no test images in memory or does not fit the model.
+        """
+        data = data_of(trainer, pl_module)
+        self._is_interrupted = False
+        device, dtype = pl_module.device, cast(torch.dtype, pl_module.dtype)
+        # Test runs in inference mode, whose tensors nothing could write to or differentiate.
+        with (
+            pl_module.for_inference() as model,  # type: ignore[operator]
+            torch.inference_mode(False),
+            torch.no_grad(),
+        ):
+            yield Subject(model, data, device, dtype)
+
+    def measure_each(
+        self,
+        title: str,
+        items: Sequence[Item],
+        measure: Callable[[Item, int], Value],
+        trainer: Trainer,
+    ) -> dict[int, Value]:
+        """Measures items, of which every process takes its share.
+
+        Args:
+            title: What the progress bar says.
+            items: The items.
+            measure: Measures an item, given with its number.
+            trainer: The trainer.
+
+        Returns:
+            What was measured by all processes, by the number of the item; not all after a Ctrl-C.
+        """
+        share = range(trainer.global_rank, len(items), trainer.world_size)
+        values: dict[int, Value] = {}
+        is_quiet = trainer.progress_bar_callback is None or trainer.global_rank > 0
+        with _progress(disable=is_quiet) as bar:
+            task = bar.add_task(title, total=len(share))
+            try:
+                for number in share if not self._is_interrupted else ():
+                    values[number] = measure(items[number], number)
+                    bar.advance(task)
+            except KeyboardInterrupt:
+                self._is_interrupted = True
+        if trainer.world_size > 1:
+            shares: list[Any] = [None] * trainer.world_size
+            torch.distributed.all_gather_object(shares, values)
+            values = {number: value for part in shares for number, value in part.items()}
+        if len(values) < len(items):
+            rank_zero_warn(
+                f"interrupted: the results hold {len(values)} of {len(items)} {title.lower()}"
+            )
+        return dict(sorted(values.items()))
+
+
+def data_of(trainer: Trainer, pl_module: LightningModule) -> ImageDataModule:
+    """Returns the data of a run.
+
+    Raises:
+        ValueError: If it has no test images in memory, or other classes than the model.
+    """
+    data = getattr(trainer, "datamodule", None)
+    if not isinstance(data, ImageDataModule):
+        raise ValueError(
+            f"the data is {type(data).__name__}; planes need a subclass of ImageDataModule"
+        )
+    if pl_module.num_classes != data.num_classes:
+        raise ValueError(
+            f"the model has {pl_module.num_classes} classes, the data {data.num_classes}; "
+            "give --model.num_classes and the backbone's the number of the data"
+        )
+    return data
+
+
+def _progress(disable: bool) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        disable=disable,
+    )

@@ -1,0 +1,53 @@
+"""Segments between images of the data."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from regularizer_collection.callbacks.measurement import Subject
+from regularizer_collection.callbacks.plane_set import PlaneSet, Values, columns, mean_of
+from regularizer_collection.callbacks.random_planes import check_planes
+from regularizer_collection.functional.data_planes import segment_points
+
+
+class Segments(PlaneSet):
+    """Straight lines between two test images, on which changes of the predicted class are counted.
+
+    It is the cheapest look at boundaries: a few forward passes, no map.
+
+    Args:
+        num_planes: Number of segments.
+        resolution: Points on each, both images included.
+
+    Raises:
+        ValueError: If an argument is out of range.
+    """
+
+    kind = "segments"
+    images_per_plane = 2
+
+    def __init__(self, num_planes: int = 1000, resolution: int = 50) -> None:
+        check_planes(num_planes, resolution, "exact", resolution)
+        self.num_planes = num_planes
+        self.resolution = resolution
+
+    def measure(self, subject: Subject, plane: list[int], number: int) -> Values:
+        """Counts the changes on one segment."""
+        ends = subject.images(plane)
+        labels = subject.model(subject.place(segment_points(ends, self.resolution))).argmax(1)
+        return {
+            "class_changes": int(labels.diff().count_nonzero()),
+            "length": float((ends[1] - ends[0]).norm()),
+        }
+
+    def sum_up(self, planes: Sequence[list[int]], values: Sequence[Values]) -> dict[str, Any]:
+        """Returns class changes and length (input units) of each segment."""
+        return {
+            "resolution": self.resolution,
+            "image_indices": list(planes),
+            "missing_planes": self.num_planes - len(planes),
+            "values": columns(values),
+        }
+
+    def metrics(self, record: dict[str, Any]) -> dict[str, float]:
+        """Returns the mean over segments."""
+        return {"class_changes/segments": mean_of(record["values"]["class_changes"])}

@@ -1,0 +1,79 @@
+"""Excess smoothness at equal accuracy, on networks whose answer is known."""
+
+import math
+
+import numpy as np
+import pytest
+
+from regularizer_collection.experiments.excess_smoothness import (
+    excess_table,
+    network_points,
+    trajectory,
+)
+
+
+def network(variant, seed, accuracy, density, epochs=()):
+    """A run; ``epochs`` are the accuracies and densities on its way."""
+    steps = range(1, len(epochs) + 1)
+    return {
+        "variant": variant,
+        "seed": seed,
+        "test": {"accuracy": accuracy},
+        "history": {
+            "test_curve/accuracy": [[s, a] for s, (a, _) in zip(steps, epochs, strict=True)],
+            "test_curve/boundary_density/data": [
+                [s, d] for s, (_, d) in zip(steps, epochs, strict=True)
+            ],
+        },
+        "measurements": {"planes": {"data": {"values": {"boundary_density": [density] * 3}}}},
+    }
+
+
+WAY = [(0.1, 1.0), (0.2, 2.0), (0.4, 8.0)]
+
+
+def test_the_way_of_no_reg_is_what_was_measured_of_its_epochs():
+    band = trajectory([network("no_reg", 3, 0.4, 8.0, WAY), network("l2", 0, 0.4, 8.0, WAY)])
+    assert band.to_dict("list") == {
+        "seed": [3] * 3,
+        "accuracy": [10.0, 20.0, 40.0],
+        "density": [1.0, 2.0, 8.0],
+    }
+
+
+def test_a_network_that_is_only_less_trained_has_no_excess():
+    runs = [network("no_reg", 0, 0.4, 8.0, WAY), network("jacobi", 0, 0.3, 4.0)]
+    points = network_points(runs).set_index("variant")
+    assert points.loc["jacobi", "excess"] == pytest.approx(0)  # log-linear from 2 to 8
+    assert points.loc["no_reg", "excess"] == pytest.approx(0)
+
+
+def test_half_the_density_at_equal_accuracy_is_an_excess_of_a_half():
+    runs = [network("no_reg", 0, 0.4, 8.0, WAY), network("jacobi", 0, 0.2, 1.0)]
+    table = excess_table(network_points(runs))
+    assert table.loc["jacobi", "ratio"] == pytest.approx(0.5)
+    assert math.isnan(table.loc["jacobi", "low"])  # one network tells no spread
+
+
+@pytest.mark.parametrize("accuracy", [0.05, 0.5])
+def test_beyond_what_no_reg_reached_nothing_is_said(accuracy):
+    runs = [network("no_reg", 0, 0.4, 8.0, WAY), network("l2", 0, accuracy, 1.0)]
+    points = network_points(runs)
+    assert points.loc[points["variant"] == "l2", "excess"].isna().all()
+    assert "l2" not in excess_table(points).index
+
+
+def test_intervals_hold_for_all_variants_at_once():
+    rng = np.random.default_rng(0)
+    runs = [network("no_reg", s, 0.4, 8.0 * rng.normal(1, 0.05), WAY) for s in range(4)]
+    for variant, factor in (("jacobi", 0.5), ("svb", 1.0)):
+        runs += [network(variant, s, 0.2, 2 * factor * rng.normal(1, 0.05)) for s in range(4)]
+    table = excess_table(network_points(runs))
+    assert table.loc["jacobi", "high"] < 1
+    assert table.loc["svb", "low"] < 1 < table.loc["svb", "high"]
+
+
+def test_without_a_way_of_no_reg_there_are_points_and_no_excess():
+    points = network_points([network("no_reg", 0, 0.4, 8.0), network("l2", 0, 0.4, 8.0)])
+    assert len(points) == 2
+    assert excess_table(points).empty
