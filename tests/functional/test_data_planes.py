@@ -40,7 +40,7 @@ def test_directions_are_orthogonal_and_as_long_as_the_half_widths() -> None:
 
 def test_neighbours_on_the_grid_are_a_spacing_apart() -> None:
     plane = triangle_plane(corners_from(1))
-    grid = plane_points(plane.centre, plane.directions, 1.0, 6).view(6, 6, -1)
+    grid = plane_points(plane.centre, plane.directions, 1.0, 6).reshape(6, 6, -1)
     down, across = plane.spacing(6)
     assert (grid[1, 0] - grid[0, 0]).norm().item() == pytest.approx(down, rel=1e-4)
     assert (grid[0, 1] - grid[0, 0]).norm().item() == pytest.approx(across, rel=1e-4)
