@@ -36,8 +36,9 @@ class Evaluation(Measurement):
         every_n_epochs: Measures the planes between images after every n-th training epoch too,
             logged under ``test_curve/``; 0 measures at test time only.
         seed: Seed of all planes.
-        plane_sets: Planes beside the random ones; None takes :class:`DataPlanes` and
-            :class:`Segments`.
+        plane_sets: Planes beside the random ones; None takes 8 :class:`DataPlanes` and 40
+            :class:`Segments` for each of them, as far as there are test images, 50 points along
+            each side or as many as a random plane has.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -60,8 +61,11 @@ class Evaluation(Measurement):
         if every_n_epochs < 0:
             raise ValueError(f"every_n_epochs is {every_n_epochs}; give 0 or more")
         random_planes = RandomPlanes(zoom_levels, num_planes, resolution, mode, chunk_size)
-        others = (DataPlanes(), Segments()) if plane_sets is None else plane_sets
-        self.plane_sets = [*others, random_planes]
+        self.is_default = plane_sets is None
+        if plane_sets is None:
+            points = min(50, resolution)
+            plane_sets = [DataPlanes(8 * num_planes, points), Segments(40 * num_planes, points)]
+        self.plane_sets = [*plane_sets, random_planes]
         if len({plane_set.kind for plane_set in self.plane_sets}) < len(self.plane_sets):
             kinds = ", ".join(plane_set.kind for plane_set in self.plane_sets)
             raise ValueError(f"plane_sets are {kinds}; give each kind once")
@@ -78,6 +82,8 @@ class Evaluation(Measurement):
             return
         images, _ = data_of(trainer, pl_module).images_and_labels("test")
         for plane_set in self.plane_sets:
+            if self.is_default and plane_set is not self.plane_sets[-1]:
+                plane_set.num_planes = min(plane_set.num_planes, len(images))
             plane_set.check(len(images))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -1,12 +1,14 @@
 """The loss of one training step with any regularizers: the whole order of calls."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from regularizer_collection.regularizers.regularizer import Regularizer
+from regularizer_collection.regularizers.second_pass import random_state
 from regularizer_collection.regularizers.step import Step
 
 
@@ -56,9 +58,10 @@ def regularized_loss(
     evaluations: list[tuple[Tensor, dict[str, Tensor], Tensor]] = []
 
     def loss() -> Tensor:
+        here = replace(step, dropout_state=random_state(images.device))
         logits = backbone(images)
         cross_entropy = F.cross_entropy(logits, targets)
-        terms = ((name, r.penalty(logits, images, targets, step)) for name, r in named.items())
+        terms = ((name, r.penalty(logits, images, targets, here)) for name, r in named.items())
         penalties = {name: term for name, term in terms if term is not None}
         evaluations.append((cross_entropy, penalties, logits))
         return sum(penalties.values(), start=cross_entropy)

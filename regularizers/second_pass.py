@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from regularizer_collection.regularizers.regularizer import Loss
+from regularizer_collection.regularizers.step import Step
 
 
 @contextmanager
@@ -14,6 +15,37 @@ def same_dropout(device: torch.device) -> Iterator[None]:
     """Sets the random state back at the end, so that the next pass drops the same features."""
     with torch.random.fork_rng([] if device.type == "cpu" else [device], device_type=_kind(device)):
         yield
+
+
+def random_state(device: torch.device) -> Tensor:
+    """Returns the state of the random numbers that dropout takes on a device."""
+    if device.type == "cpu":
+        return torch.get_rng_state()
+    return torch.get_device_module(device).get_rng_state(device)
+
+
+@contextmanager
+def repeated_dropout(step: Step, device: torch.device) -> Iterator[None]:
+    """Drops the features that the pass of the logits dropped, and leaves the random state alone."""
+    with same_dropout(device):
+        if step.dropout_state is not None:
+            if device.type == "cpu":
+                torch.set_rng_state(step.dropout_state)
+            else:
+                torch.get_device_module(device).set_rng_state(step.dropout_state, device)
+        yield
+
+
+@contextmanager
+def eval_mode(backbone: nn.Module) -> Iterator[None]:
+    """Lends the backbone without dropout and with its running statistics, which do not move."""
+    modes = {module: module.training for module in backbone.modules()}
+    backbone.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
 
 
 def statistics(backbone: nn.Module) -> dict[str, Tensor]:

@@ -27,6 +27,8 @@ class Step:
         pixels: Pixel values behind the normalised images; None where the data does not tell.
         penalty_warmup_steps: Optimizer steps in which the weight of a penalty rises from 0, for
             penalties that set none of their own.
+        dropout_state: Random state in which the pass that gave the logits began, for
+            :func:`repeated_dropout`; None outside :meth:`Regularizer.penalty`.
     """
 
     backbone: nn.Module
@@ -39,6 +41,7 @@ class Step:
     world_size: int = 1
     pixels: PixelSpace | None = None
     penalty_warmup_steps: int = 0
+    dropout_state: Tensor | None = None
 
     def generator(
         self, stream: str, device: torch.device | str = "cpu", shared: bool = False

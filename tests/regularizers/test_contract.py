@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torchvision.models.resnet import BasicBlock
 
 from regularizer_collection import lightning_modules, regularizers
 from regularizer_collection.lightning_modules import Classifier
@@ -138,7 +139,7 @@ def test_its_lightning_module_has_its_arguments_and_defaults(cls):
         ]
 
     def its(module):
-        chosen = module(backbone=nn.Linear(1, 1)).regularizers
+        chosen = module(backbone=BasicBlock(1, 1)).regularizers
         return len(chosen) == 1 and type(chosen[0]) is cls
 
     assert arguments(cls) in [arguments(module) for module in MODULES if its(module)]

@@ -1,0 +1,70 @@
+"""Differentiable functions of a weight's singular values, none of which decomposes it."""
+
+import torch
+from torch import Tensor
+
+
+def gram_deviation(weight: Tensor) -> Tensor:
+    """Computes ||G - I||_F^2, G the smaller Gram matrix: sum (s_i^2 - 1)^2 over singular values.
+
+    Args:
+        weight: Weight [out, ...], seen as a matrix [out, rest].
+    """
+    gram = _smaller_gram(weight)
+    return (gram - torch.eye(len(gram), dtype=gram.dtype, device=gram.device)).square().sum()
+
+
+def double_gram_deviation(weight: Tensor) -> Tensor:
+    """Computes ||W W^T - I||_F^2 + ||W^T W - I||_F^2.
+
+    The larger Gram matrix has the eigenvalues of the smaller and zeros, so its deviation is that of
+    the smaller plus the difference of their sizes, and nobody need compute it.
+
+    Args:
+        weight: Weight [out, ...], seen as a matrix [out, rest].
+    """
+    rows, columns = weight.flatten(1).shape
+    return 2 * gram_deviation(weight) + abs(rows - columns)
+
+
+def gram_deviation_norm(weight: Tensor, start: Tensor, iterations: int = 2) -> Tensor:
+    """Estimates the spectral norm of G - I, G the smaller Gram matrix, by power iteration.
+
+    Args:
+        weight: Weight [out, ...], seen as a matrix [out, rest].
+        start: Vector [min(out, rest)] that the iteration starts from.
+        iterations: Products with G - I, the last of which carries the gradient.
+    """
+    gram = _smaller_gram(weight)
+    vector = start / start.norm()
+    with torch.no_grad():
+        for _ in range(iterations - 1):
+            product = gram @ vector - vector
+            vector = product / product.norm().clamp(min=torch.finfo(product.dtype).tiny)
+    return (gram @ vector - vector).norm()
+
+
+def power_iteration(weight: Tensor, right: Tensor, iterations: int = 1) -> tuple[Tensor, Tensor]:
+    """Improves an estimate of the first singular vectors of a weight.
+
+    Args:
+        weight: Weight [out, ...], seen as a matrix W [out, rest].
+        right: Estimate [rest] of the right singular vector, of any length but 0.
+        iterations: Products with W and with its transpose.
+
+    Returns:
+        Left [out] and right [rest] vector, of length 1 and without gradient.
+    """
+    matrix = weight.detach().flatten(1)
+    tiny = torch.finfo(matrix.dtype).tiny
+    for _ in range(iterations):
+        left = matrix @ right
+        left = left / left.norm().clamp(min=tiny)
+        right = matrix.T @ left
+        right = right / right.norm().clamp(min=tiny)
+    return left, right
+
+
+def _smaller_gram(weight: Tensor) -> Tensor:
+    matrix = weight.flatten(1)
+    return matrix @ matrix.T if matrix.shape[0] <= matrix.shape[1] else matrix.T @ matrix
