@@ -11,6 +11,7 @@ from regularizer_collection.callbacks.prediction_writer import PredictionWriter
 from regularizer_collection.callbacks.random_planes import RandomPlanes
 from regularizer_collection.callbacks.segments import Segments
 from regularizer_collection.callbacks.singular_value_bounding import SingularValueBounding
+from regularizer_collection.callbacks.weight_growth import WeightGrowth
 from regularizer_collection.callbacks.weight_projection import WeightProjection
 
 __all__ = [
@@ -25,5 +26,6 @@ __all__ = [
     "Segments",
     "SingularValueBounding",
     "StopOnNonFiniteLoss",
+    "WeightGrowth",
     "WeightProjection",
 ]

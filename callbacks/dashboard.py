@@ -15,11 +15,15 @@ from regularizer_collection.functional.singular_values import spectra_of
 LAYOUT = {
     "Overview": {
         "accuracy": ["Multiline", ["train/accuracy", "(val|test_curve|test)/accuracy"]],
-        "loss": ["Multiline", ["train/loss", "train/cross_entropy", "train/jacobian_penalty"]],
+        "loss": ["Multiline", ["train/(?!accuracy|penalty_gradient).*"]],
         "Jacobian norm (eval mode)": ["Multiline", ["jacobian/norm"]],
         "singular values": ["Multiline", ["svb/sigma_min", "svb/sigma_max"]],
         "isotropic total variation": ["Multiline", ["test.*/tv_isotropic/.*"]],
         "boundary length": ["Multiline", ["test.*/boundary_length/.*"]],
+        "boundary density": ["Multiline", ["test.*/boundary_density/.*"]],
+        "weight norms": ["Multiline", ["weight_norm/.*"]],
+        "effective learning rates": ["Multiline", ["effective_rate/.*"]],
+        "penalty gradient / loss gradient": ["Multiline", ["train/penalty_gradient_ratio"]],
         "learning rate": ["Multiline", ["lr"]],
     }
 }

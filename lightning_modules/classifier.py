@@ -21,9 +21,16 @@ from regularizer_collection.functional.pixels import PixelSpace
 from regularizer_collection.functional.seeding import derive_seed
 from regularizer_collection.lightning_modules.fractional_step_lr import FractionalStepLR
 from regularizer_collection.lightning_modules.resnet18 import ResNet18
-from regularizer_collection.regularizers import Regularizer, Step, regularized_loss
+from regularizer_collection.regularizers import (
+    Regularizer,
+    Step,
+    Terms,
+    penalty_gradient_ratio,
+    regularized_loss,
+)
 
 Batch = tuple[Tensor, Tensor]
+_WATCHED_STEPS = 50
 
 
 class Classifier(LightningModule):
@@ -98,6 +105,19 @@ class Classifier(LightningModule):
             for module, mode in modes.items():
                 module.training = mode
 
+    def on_fit_start(self) -> None:
+        """Refuses float16 with a regularizer that differentiates before the loss is scaled.
+
+        Raises:
+            ValueError: If there is one.
+        """
+        takers = [r.name for r in self._regularizers() if r.takes_gradients]
+        if takers and self.trainer.precision in ("16-mixed", "16-true"):
+            raise ValueError(
+                f"trainer.precision is {self.trainer.precision}, whose scaled loss does not reach "
+                f"the gradients inside {', '.join(takers)}; give bf16-mixed or 32-true"
+            )
+
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Sets the random state of this batch."""
         seed = derive_seed("dropout", self.seed, self.current_epoch, batch_idx, self.global_rank)
@@ -124,7 +144,19 @@ class Classifier(LightningModule):
         for name, penalty in terms.penalties.items():
             self.log(f"train/{name}", penalty)
         self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
+        if self.trainer.global_step < _WATCHED_STEPS and terms.penalties:
+            self._log_gradient_ratio(terms)
         return terms.total
+
+    def _log_gradient_ratio(self, terms: Terms) -> None:
+        """Logs, in every one of the first steps, how the penalties compare with the loss."""
+        if any(type(r).wrap is not Regularizer.wrap for r in self._regularizers()):
+            return  # the loss is another than the sum of these terms, whose graph may be gone
+        ratio = penalty_gradient_ratio(terms, self.backbone.parameters())
+        for logger in self.loggers:
+            logger.log_metrics(
+                {"train/penalty_gradient_ratio": ratio.item()}, self.trainer.global_step
+            )
 
     def _regularizers(self) -> Sequence[Regularizer]:
         return cast(Sequence[Regularizer], self.regularizers)

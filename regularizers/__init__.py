@@ -11,7 +11,11 @@ from regularizer_collection.regularizers.input_noise import InputNoise
 from regularizer_collection.regularizers.jacobian_penalty import JacobianPenalty
 from regularizer_collection.regularizers.label_smoothing import LabelSmoothing
 from regularizer_collection.regularizers.mixup import Mixup
-from regularizer_collection.regularizers.objective import Terms, regularized_loss
+from regularizer_collection.regularizers.objective import (
+    Terms,
+    penalty_gradient_ratio,
+    regularized_loss,
+)
 from regularizer_collection.regularizers.penalty import Penalty
 from regularizer_collection.regularizers.regularizer import Regularizer
 from regularizer_collection.regularizers.sharpness_aware import SharpnessAware
@@ -44,5 +48,6 @@ __all__ = [
     "Terms",
     "VirtualAdversarial",
     "WeightNoise",
+    "penalty_gradient_ratio",
     "regularized_loss",
 ]

@@ -26,6 +26,8 @@ class AdversarialTraining(Regularizer):
         ValueError: If an argument is out of range.
     """
 
+    takes_gradients = True
+
     def __init__(
         self, eps: float = 8 / 255, step_size: float = 2 / 255, num_steps: int = 7
     ) -> None:

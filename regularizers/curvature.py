@@ -31,6 +31,8 @@ class Curvature(Penalty):
         ValueError: If an argument is out of range.
     """
 
+    takes_gradients = True
+
     def __init__(
         self,
         coefficient: float = 4.0,

@@ -23,6 +23,8 @@ class InputGradient(Penalty):
         ValueError: If an argument is out of range.
     """
 
+    takes_gradients = True
+
     def __init__(
         self, coefficient: float = 0.1, every_n_steps: int = 1, warmup_steps: int | None = None
     ) -> None:

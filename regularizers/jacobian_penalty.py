@@ -28,6 +28,8 @@ class JacobianPenalty(Penalty):
         ValueError: If an argument is out of range.
     """
 
+    takes_gradients = True
+
     def __init__(
         self,
         coefficient: float = 0.01,

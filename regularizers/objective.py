@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import NamedTuple
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -71,6 +72,25 @@ def regularized_loss(
         minimised = regularizer.wrap(minimised, step)
     total = minimised()
     return Terms(total, *evaluations[0], targets)
+
+
+def penalty_gradient_ratio(terms: Terms, parameters: Iterable[Tensor]) -> Tensor:
+    """Computes ||gradient of all penalties|| / ||gradient of the cross-entropy||.
+
+    Above 1 the penalties alone decide where a step goes: how the weights of a first layer blow up.
+
+    Args:
+        terms: Terms of a step whose loss is their sum, before ``backward``.
+        parameters: Weights that the gradients are taken of.
+    """
+    weights = [parameter for parameter in parameters if parameter.requires_grad]
+
+    def norm(loss: Tensor) -> Tensor:
+        gradients = torch.autograd.grad(loss, weights, retain_graph=True, allow_unused=True)
+        return torch.stack([g.norm() for g in gradients if g is not None]).norm()
+
+    penalty = norm(torch.stack([*terms.penalties.values()]).sum())
+    return penalty / norm(terms.cross_entropy)
 
 
 def _named(regularizers: Iterable[Regularizer]) -> dict[str, Regularizer]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -16,6 +17,10 @@ class Regularizer(nn.Module):
     :func:`regularized_loss` calls the methods in the order in which they stand here. Random numbers
     come from :meth:`Step.generator`, so a resumed run and any number of processes repeat them.
     """
+
+    takes_gradients: ClassVar[bool] = False
+    """Whether a step differentiates something before the loss. Float16 is refused for it: the scale
+    that keeps small gradients above 0 is that of the loss alone."""
 
     @property
     def name(self) -> str:

@@ -26,6 +26,8 @@ class SharpnessAware(Regularizer):
         ValueError: If an argument is out of range.
     """
 
+    takes_gradients = True
+
     def __init__(self, rho: float = 0.05, alpha: float = 1.0) -> None:
         super().__init__()
         check_at_least("rho", rho, 0)

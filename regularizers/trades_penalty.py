@@ -36,6 +36,8 @@ class TRADESPenalty(Penalty):
         ValueError: If an argument is out of range.
     """
 
+    takes_gradients = True
+
     def __init__(
         self,
         coefficient: float = 6.0,

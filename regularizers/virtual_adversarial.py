@@ -35,6 +35,8 @@ class VirtualAdversarial(Penalty):
         ValueError: If an argument is out of range.
     """
 
+    takes_gradients = True
+
     def __init__(
         self,
         coefficient: float = 1.0,

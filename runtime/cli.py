@@ -18,6 +18,7 @@ from regularizer_collection.callbacks import (
     Evaluation,
     PredictionWriter,
     StopOnNonFiniteLoss,
+    WeightGrowth,
 )
 from regularizer_collection.datamodules import ImageDataModule
 from regularizer_collection.functional.singular_values import spectra_of
@@ -217,7 +218,7 @@ class RegularizerCLI(LightningCLI):
     def _run_callbacks(self, trainer: Namespace) -> list[Callback]:
         callbacks: list[Callback] = [StopOnNonFiniteLoss(), PredictionWriter()]
         if not trainer.barebones:  # which logs nothing
-            callbacks.append(Dashboard())
+            callbacks += [Dashboard(), WeightGrowth()]
         self.record = RunRecord(self.run_folder, self.identity)
         callbacks.append(self.record)
         if trainer.enable_checkpointing is not False and not trainer.barebones:

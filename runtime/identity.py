@@ -38,7 +38,8 @@ TRAINER_KEYS_THAT_DO_NOT_COUNT = {
 WATCHING_CALLBACKS = {
     *("ModelCheckpoint", "LearningRateMonitor", "DeviceStatsMonitor", "ThroughputMonitor"),
     *("TQDMProgressBar", "RichProgressBar", "ProgressBar", "ModelSummary", "RichModelSummary"),
-    *("OnExceptionCheckpoint", "Dashboard", "StopOnNonFiniteLoss", "SpikeDetection"),
+    *("Dashboard", "WeightGrowth", "StopOnNonFiniteLoss"),
+    *("OnExceptionCheckpoint", "SpikeDetection"),
 }
 """Classes of callbacks that change no number; any other counts."""
 

@@ -1,6 +1,7 @@
 import pytest
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.loggers.logger import DummyLogger
 from torch import nn
 
 from regularizer_collection.datamodules import Shapes100DataModule
@@ -10,7 +11,7 @@ from regularizer_collection.lightning_modules import (
     NoRegClassifier,
     SVBClassifier,
 )
-from regularizer_collection.regularizers import Penalty
+from regularizer_collection.regularizers import Penalty, SharpnessAware
 
 # Losses of the first 5 steps on fixed data with seed 0, dropout 0.5. They guard against changes
 # that nobody meant; a change that is meant replaces them.
@@ -169,6 +170,36 @@ def test_the_weight_of_a_penalty_rises_from_zero_with_the_optimizer_steps(tiny_d
     penalty, cross_entropy = 307200 * 0.01**2 / 2, torch.tensor(100.0).log().item()
     ramp = [0, 1 / 4, 2 / 4, 3 / 4, 1, 1]
     assert losses == pytest.approx([cross_entropy + share * penalty for share in ramp], rel=1e-4)
+
+
+class Notes(DummyLogger):
+    """Keeps what is logged directly, step by step."""
+
+    def __init__(self):
+        super().__init__()
+        self.steps = {}
+
+    def log_metrics(self, metrics, step=None):
+        if "train/penalty_gradient_ratio" in metrics:
+            self.steps[step] = metrics["train/penalty_gradient_ratio"]
+
+
+@pytest.mark.parametrize(
+    ("cls", "regularizers", "count"),
+    [
+        (JacobianClassifier, [], 50),
+        (JacobianClassifier, [SharpnessAware()], 0),
+        (L2Classifier, [], 0),
+    ],
+)
+def test_the_first_fifty_steps_tell_how_penalty_and_loss_compare(
+    cls, regularizers, count, tiny_data, make_trainer
+):
+    notes = Notes()
+    model = cls(backbone=linear_backbone(), optimizer=sgd, regularizers=regularizers)
+    make_trainer(max_steps=60, logger=notes).fit(model, tiny_data)
+    assert list(notes.steps) == list(range(count))
+    assert all(ratio > 0 for ratio in notes.steps.values())
 
 
 def test_one_forward_pass_serves_loss_and_penalty(tiny_data, make_trainer):

@@ -92,3 +92,16 @@ def test_fifty_steps_in_bf16_mixed_stay_finite(cls, tiny_data, make_trainer):
     losses = Losses(trainer, build(cls), tiny_data)
     assert len(losses) == 50
     assert torch.tensor(losses).isfinite().all()
+
+
+@pytest.mark.parametrize("cls", MODULES)
+def test_float16_is_refused_where_a_step_differentiates_before_the_loss(
+    cls, tiny_data, make_trainer, monkeypatch
+):
+    trainer, model = make_trainer(max_steps=1), build(cls)
+    monkeypatch.setattr(type(trainer), "precision", "16-mixed")
+    if any(regularizer.takes_gradients for regularizer in model.regularizers):
+        with pytest.raises(ValueError, match=r"trainer\.precision is 16-mixed, whose scaled loss"):
+            trainer.fit(model, tiny_data)
+    else:
+        trainer.fit(model, tiny_data)

@@ -3,7 +3,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from regularizer_collection.regularizers import Penalty, Regularizer, Step, regularized_loss
+from regularizer_collection.regularizers import (
+    ElasticNet,
+    Penalty,
+    Regularizer,
+    Step,
+    penalty_gradient_ratio,
+    regularized_loss,
+)
+from tests.regularizers.conftest import linear
 
 
 class Recording(Regularizer):
@@ -109,3 +117,15 @@ def test_what_is_logged_was_seen_at_the_present_weights(backbone, batch):
 
     terms = regularized_loss(backbone, [Twice()], *batch, Step(backbone, 5))
     torch.testing.assert_close(terms.total, 2 * terms.cross_entropy)
+
+
+def test_the_gradient_ratio_is_that_of_penalties_and_cross_entropy():
+    network = linear()
+    images, labels = torch.randn(6, 3, 4, 4, dtype=torch.float64), torch.arange(6) % 5
+    terms = regularized_loss(network, [ElasticNet(0.3)], images, labels, Step(network, 5))
+    ratio = penalty_gradient_ratio(terms, network.parameters())
+    terms.total.backward()  # its graph is still there
+    penalty = 0.3 * network[1].weight.detach().sign()
+    loss = [network[1].weight.grad - penalty, network[1].bias.grad]
+    expected = penalty.norm() / torch.cat([gradient.flatten() for gradient in loss]).norm()
+    torch.testing.assert_close(ratio, expected)
