@@ -160,13 +160,13 @@ class _BatchNormGradient(Function):
         bias_cotangent: Tensor | None,
     ) -> tuple[Tensor | None, ...]:
         grad, input, weight, mean, inverse_std, weight_grad, bias_grad = ctx.saved_tensors
-        g = _pixels(grad)
-        x = torch.addcmul(-mean * inverse_std, _pixels(input), inverse_std)
+        g = _pixels(grad).to(mean.dtype)  # the statistics of 16-bit maps are in 32 bits
+        x = torch.addcmul(-mean * inverse_std, _pixels(input).to(mean.dtype), inverse_std)
         a, b = bias_grad / len(g), weight_grad / len(g)
         grad_g = grad_x = x.new_zeros(())
         grad_weight = torch.zeros_like(weight)
         if cotangent is not None:
-            u = _pixels(cotangent)
+            u = _pixels(cotangent).to(mean.dtype)
             c, d, e = u.mean(0), (u * x).mean(0), (u * g).mean(0)
             s = e - a * c - b * d
             scale = weight * inverse_std
@@ -180,7 +180,10 @@ class _BatchNormGradient(Function):
             grad_x = grad_x + (g - a - x * b) * (weight_cotangent * inverse_std)
         if bias_cotangent is not None:
             grad_g = grad_g + bias_cotangent
-        maps = _maps(grad_g.expand_as(g), grad), _maps(grad_x.expand_as(x), input)
+        maps = (
+            _maps(grad_g.expand_as(g).to(grad.dtype), grad),
+            _maps(grad_x.expand_as(x).to(input.dtype), input),
+        )
         return *maps, grad_weight, None, None, None
 
 
