@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from benchmarks import bounding, epoch, evaluation, growth, planes, training
+from benchmarks import bounding, epoch, evaluation, growth, planes, regularizers, training
 from benchmarks.race import race
 from benchmarks.source import Source
 from benchmarks.table import Row, header, line, markdown
@@ -47,6 +47,7 @@ def all_rows(source: Source, quick: bool) -> Iterator[Row]:
     for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
         yield from training.rows(device, quick)
         yield from bounding.rows(device, quick)
+    yield from regularizers.rows(quick)
     yield from epoch.rows(source, quick)
     yield from planes.rows(source, quick)
     yield from evaluation.rows(source, quick)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -60,6 +61,7 @@ def training_step(
     steps: int = 1,
     batch_size: int = BATCH_SIZE,
     device: str = "cpu",
+    bf16: bool = False,
 ) -> Work:
     """Builds some steps, the first of them with the penalty."""
     network = make_network().to(device)
@@ -71,10 +73,11 @@ def training_step(
 
     def step(penalised: bool) -> None:
         inputs = images.detach().requires_grad_(penalised)
-        logits = network(inputs)
-        loss = F.cross_entropy(logits, labels)
-        if penalised and penalty is not None:
-            loss = loss + LAMBDA * penalty(network, inputs, logits)
+        with torch.autocast(device, torch.bfloat16, enabled=bf16):
+            logits = network(inputs)
+            loss = F.cross_entropy(logits, labels)
+            if penalised and penalty is not None:
+                loss = loss + LAMBDA * penalty(network, inputs, logits)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -95,8 +98,12 @@ def rows(device: str, quick: bool) -> Iterator[Row]:
     repeats = 6 if quick else 21
 
     timed = race(
-        {"ours": partial(step, ResNet18)},
-        {"NCHW": partial(step, stock_network), "NHWC": partial(step, stock_channels_last_network)},
+        {"ours": partial(step, ResNet18), "bf16": partial(step, ResNet18, bf16=True)},
+        {
+            "NCHW": partial(step, stock_network),
+            "NHWC": partial(step, stock_channels_last_network),
+            "NCHW, bf16": partial(step, stock_network, bf16=True),
+        },
         repeats,
     )
     seconds, limit = timed["ours"].seconds, STEP * forward / rate
@@ -104,11 +111,16 @@ def rows(device: str, quick: bool) -> Iterator[Row]:
     plain = f"training step{on}"
     yield Row(plain, seconds, "torchvision", timed["NCHW"].seconds, limit, remark=remark)
     yield Row(plain, seconds, "torchvision, channels_last", timed["NHWC"].seconds, limit)
+    seconds, remark = timed["bf16"].seconds, _bf16_remark(device)
+    plain = f"training step, bf16-mixed{on}"
+    yield Row(plain, seconds, "torchvision, float32", timed["NCHW"].seconds, remark=remark)
+    yield Row(plain, seconds, "torchvision, bf16-mixed", timed["NCHW, bf16"].seconds)
 
     timed = race(
         {
             "ours": partial(step, ResNet18, our_penalty),
             "every 4th": partial(step, ResNet18, our_penalty, steps=EVERY),
+            "bf16": partial(step, ResNet18, our_penalty, bf16=True),
         },
         {
             "JacobianReg": partial(step, stock_network, jacobian_reg_penalty),
@@ -120,6 +132,8 @@ def rows(device: str, quick: bool) -> Iterator[Row]:
     peer = timed["JacobianReg"].seconds
     jacobian = f"Jacobian step{on}"
     yield Row(jacobian, seconds, "torchvision, JacobianReg", peer, limit)
+    bf16 = timed["bf16"].seconds
+    yield Row(f"Jacobian step, bf16-mixed{on}", bf16, "torchvision, JacobianReg, float32", peer)
     two_forward = timed["two forward"].seconds
     yield Row(jacobian, seconds, "torchvision, two forward passes", two_forward, limit)
     yield Row(
@@ -129,3 +143,10 @@ def rows(device: str, quick: bool) -> Iterator[Row]:
         peer,
         (JACOBIAN_STEP + (EVERY - 1) * STEP) / EVERY * forward / rate,
     )
+
+
+def _bf16_remark(device: str) -> str:
+    """Says where the processor has no instructions for it, so that the row means little."""
+    cpuinfo = Path("/proc/cpuinfo")
+    has_none = device == "cpu" and cpuinfo.exists() and "bf16" not in cpuinfo.read_text()
+    return "this processor has no bfloat16 instructions" if has_none else ""
