@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 
 from regularizer_collection.callbacks.measurement import Subject
 from regularizer_collection.callbacks.plane_set import PlaneSet, Values, columns, mean_of
 from regularizer_collection.callbacks.random_planes import check_planes, report_doubts
 from regularizer_collection.functional.adaptive_map import pooled_bound
 from regularizer_collection.functional.boundaries import boundary_density, num_fragments
-from regularizer_collection.functional.data_planes import triangle_plane
+from regularizer_collection.functional.data_planes import spans_plane, triangle_plane
 from regularizer_collection.functional.packed_maps import encode_map
 from regularizer_collection.functional.planes import classify_plane_with_error
 
@@ -52,8 +53,11 @@ class DataPlanes(PlaneSet):
         self.chunk_size = chunk_size
 
     def measure(self, subject: Subject, plane: list[int], number: int) -> Values:
-        """Measures a plane."""
-        box = triangle_plane(subject.images(plane))
+        """Measures a plane; images that lie on a line span none, which counts as no boundary."""
+        corners = subject.images(plane)
+        if not spans_plane(corners):
+            return self._without_boundary(subject.model(subject.place(corners[:1])).argmax())
+        box = triangle_plane(corners)
         options: dict[str, Any] = {}
         if self.mode == "adaptive":
             # So small a sample bounds no single map; together those of 200 maps bound their mean.
@@ -78,6 +82,12 @@ class DataPlanes(PlaneSet):
             "num_disagreeing": class_map.num_disagreeing,
             "non_finite": float(class_map.non_finite),
         }
+
+    def _without_boundary(self, label: Tensor) -> Values:
+        labels = label.cpu().short().expand(self.resolution, self.resolution)
+        nothing = dict.fromkeys(("redone", "num_checked", "num_disagreeing", "non_finite"), 0)
+        found = {"labels": labels, "boundary_density": 0.0, "num_fragments": 1}
+        return {**found, "evaluated_share": 1.0, **nothing}
 
     def sum_up(self, planes: Sequence[list[int]], values: Sequence[Values]) -> dict[str, Any]:
         """Returns the values and maps of each plane, and what their samples say together."""

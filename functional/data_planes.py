@@ -43,14 +43,10 @@ def triangle_plane(corners: Tensor, margin: float = 0.1) -> TrianglePlane:
     Raises:
         ValueError: The images lie on a line.
     """
-    first, second, third = corners.double()
-    across = second - first
-    unit_across = across / across.norm()
-    up = third - first
-    foot = (up * unit_across).sum()
-    up = up - foot * unit_across
-    if not up.norm() > 1e-6 * across.norm():  # NaN where the first two are equal
+    across, unit_across, foot, up = _sides(corners)
+    if not spans_plane(corners):
         raise ValueError("the three images of a plane lie on a line; give images that differ")
+    first = corners[0].double()
     unit_up = up / up.norm()
     along = torch.stack([foot.new_zeros(()), across.norm(), foot])
     low, high, height = along.min(), along.max(), up.norm()
@@ -58,6 +54,22 @@ def triangle_plane(corners: Tensor, margin: float = 0.1) -> TrianglePlane:
     centre = first + (low + high) / 2 * unit_across + height / 2 * unit_up
     directions = torch.stack([halves[0] * unit_across, halves[1] * unit_up])
     return TrianglePlane(centre.float(), directions.float(), (halves[0].item(), halves[1].item()))
+
+
+def spans_plane(corners: Tensor) -> bool:
+    """Tells whether three images [3, channels, height, width] lie on no line."""
+    across, _, _, up = _sides(corners)
+    return bool(up.norm() > 1e-6 * across.norm())  # NaN where the first two are equal
+
+
+def _sides(corners: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Returns the first side, its direction, and the third image's foot on and way from it."""
+    first, second, third = corners.double()
+    across = second - first
+    unit_across = across / across.norm()
+    up = third - first
+    foot = (up * unit_across).sum()
+    return across, unit_across, foot, up - foot * unit_across
 
 
 def segment_points(ends: Tensor, num_points: int) -> Tensor:

@@ -50,7 +50,8 @@ class SoftOrthogonality(Penalty):
         """Computes the mean over layers."""
         generator = step.generator("soft orthogonality", logits.device, shared=True)
         weights = weight_matrices(step.backbone).values()
-        return torch.stack([self._distance(weight, generator) for weight in weights]).mean()
+        with torch.autocast(logits.device.type, enabled=False):  # 16 bits blur G - I
+            return torch.stack([self._distance(weight, generator) for weight in weights]).mean()
 
     def _distance(self, weight: Tensor, generator: torch.Generator) -> Tensor:
         if self.kind == "so":

@@ -30,29 +30,28 @@ class SpectralNormPenalty(Penalty):
         self, coefficient: float = 0.01, every_n_steps: int = 1, warmup_steps: int | None = None
     ) -> None:
         super().__init__(coefficient, every_n_steps, warmup_steps)
-        self.right_vectors: dict[str, Tensor] = {}
 
     def value(self, logits: Tensor, images: Tensor, targets: Tensor, step: Step) -> Tensor:
         """Computes half the sum of squares."""
-        generator = step.generator("power iteration", logits.device, shared=True)
-        squares = []
-        for name, weight in weight_matrices(step.backbone).items():
-            matrix = weight.flatten(1)
-            if name in self.right_vectors:
-                right = self.right_vectors[name].to(matrix)
-            else:
-                right = torch.randn(
-                    matrix.shape[1], generator=generator, dtype=matrix.dtype, device=matrix.device
-                )
-            left, right = power_iteration(weight, right)
-            self.right_vectors[name] = right
-            squares.append((left @ matrix @ right).square())
-        return torch.stack(squares).sum() / 2
+        with torch.autocast(logits.device.type, enabled=False):
+            weights = weight_matrices(step.backbone).items()
+            return torch.stack([self._square(n, w, step) for n, w in weights]).sum() / 2
 
-    def get_extra_state(self) -> dict[str, Tensor]:
-        """Returns the vectors, by the names of their weights."""
-        return self.right_vectors
+    def _square(self, name: str, weight: Tensor, step: Step) -> Tensor:
+        matrix, kept = weight.flatten(1), name.replace(".", "/")  # a buffer's name has no dots
+        right = self._buffers.get(kept)
+        if right is None:
+            generator = step.generator(f"power iteration {name}", matrix.device, shared=True)
+            size = matrix.shape[1]
+            right = torch.randn(size, generator=generator, dtype=matrix.dtype, device=matrix.device)
+        left, right = power_iteration(weight, right.to(matrix))
+        self.register_buffer(kept, right)
+        return (left @ matrix @ right).square()
 
-    def set_extra_state(self, state: Any) -> None:
-        """Restores the vectors."""
-        self.right_vectors = dict(state)
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
+        for name, vector in state_dict.items():
+            if name.startswith(prefix):  # before the first step there is no such buffer yet
+                self.register_buffer(name.removeprefix(prefix), torch.empty_like(vector))
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)

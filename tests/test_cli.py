@@ -183,7 +183,7 @@ def test_testing_a_run_keeps_the_config_that_trained_it(run, tmp_path):
     assert run("test", "--ckpt_path", checkpoint) == 0
     assert (folder / "config.yaml").read_text() == before
     again = json.loads((folder / "results.json").read_text())
-    for key in ("test", "measurements", "history", "fingerprint", "facts", "class_maps"):
+    for key in ("test", "measurements", "history", "fingerprint", "facts"):
         assert again[key] == results[key]
 
 

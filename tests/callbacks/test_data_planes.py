@@ -92,6 +92,16 @@ class FirstPixel(nn.Module):
 
 
 @torch.no_grad()
+def test_equal_images_span_no_plane_and_have_no_boundary(linear, tiny_data):
+    subject, planes = subject_of(linear, tiny_data), DataPlanes(1, resolution=8)
+    (image,) = subject.images([3])
+    values = planes.measure(subject, [3, 3, 5], 0)
+    assert values["boundary_density"] == 0
+    assert values["num_fragments"] == 1
+    assert values["labels"].unique().tolist() == [linear(image[None]).argmax().item()]
+    assert planes.sum_up([[3, 3, 5]], [values])["bounds_95"]["wrong_share"] == 0
+
+
 def test_class_changes_on_a_segment_are_counted(tiny_data):
     subject, segments = subject_of(FirstPixel(), tiny_data), Segments(4, resolution=200)
     for plane in segments.draw(60, (3, 32, 32), seed=0):

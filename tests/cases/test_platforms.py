@@ -147,5 +147,6 @@ def test_slurms_requeue_continues_the_run(here, run, monkeypatch):
     assert again.returncode == 0, said
     assert not (here / "runs/no_reg/seed_0_run_2").exists()
     history = json.loads((here / FOLDER / "history.json").read_text())
-    assert history["train/loss"][0][0] >= at
+    # Lightning's handler may stand between an optimizer step and the count of its batch.
+    assert history["train/loss"][0][0] >= at - 1 > 0
     assert results(here / FOLDER)["facts"]["epochs"] == 60
