@@ -1,0 +1,73 @@
+"""What README tells its reader to type."""
+
+import json
+import re
+import shlex
+
+import pytest
+
+from regularizer_collection.__main__ import main
+from regularizer_collection.experiments.run import PROJECT
+
+README = (PROJECT / "README.md").read_text()
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+COMMANDS = [
+    shlex.split(line, comments=True)[2:]
+    for block in blocks("bash")
+    for line in block.splitlines()
+    if line.startswith("python cli.py")
+]
+FITS = [command for command in COMMANDS if command[0] == "fit"]
+
+
+@pytest.fixture
+def own_files(tmp_path, monkeypatch):
+    """The two files of the section on a regularizer of one's own, in an otherwise empty folder."""
+    monkeypatch.chdir(tmp_path)
+    (penalty,) = (block for block in blocks("python") if "class LogitNorm" in block)
+    (config,) = (block for block in blocks("yaml") if "LogitNorm" in block)
+    (tmp_path / "my_penalties.py").write_text(penalty)
+    (tmp_path / "logit_norm.yaml").write_text(config)
+    return tmp_path
+
+
+@pytest.mark.parametrize("command", FITS, ids=" ".join)
+def test_every_fit_is_understood(command, own_files, capsys):
+    command = [word for word in command if word not in ("--ckpt_path", "last")]
+    with pytest.raises(SystemExit) as ended:
+        main([*command, "--print_config"])
+    assert ended.value.code == 0
+    assert "class_path" in capsys.readouterr().out
+
+
+def test_a_regularizer_of_ones_own_trains_and_has_its_row(own_files):
+    (command,) = (command for command in FITS if "logit_norm.yaml" in command)
+    assert main([*command, "--config", "smoke.yaml", "--trainer.enable_progress_bar", "false"]) == 0
+    assert main(["report", "runs"]) == 0
+    results = json.loads((own_files / "runs/logit_norm/seed_0/results.json").read_text())
+    assert results["variant"] == "logit_norm"
+    settings = json.dumps(results["identity"]["settings"])
+    assert "LogitNorm" in settings
+    assert "logit_norm" in (own_files / "report" / "report.md").read_text()
+
+
+def test_the_studys_commands_run(own_files):
+    (study,) = (c for c in COMMANDS if c[0] == "study" and "demo.yaml" in c)
+    smoke = ["smoke.yaml" if word == "demo.yaml" else word for word in study]
+    short = ["l2" if word == "svb,l2" else "0" if word == "0,1" else word for word in smoke]
+    assert main(short) == 0
+    (report,) = (c for c in COMMANDS if c[0] == "report")
+    assert main(["demo" if word == "runs" else word for word in report]) == 0
+    assert (own_files / "report" / "index.html").is_file()
+
+
+def test_every_variant_has_its_card():
+    from tests.test_cli import VARIANTS
+
+    cards = README[README.index("### The collection") :]
+    assert [name for name in VARIANTS if f"`{name}`" not in cards] == []
