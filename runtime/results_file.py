@@ -41,6 +41,9 @@ def write_results(
     Raises:
         OSError: If the file cannot be written; what was there stays.
     """
+    history = epoch_curves(read_history(path.parent))
+    if not history and (before := read_results(path)):  # a run that is older than such files
+        history = before["history"]
     results = {
         "schema_version": SCHEMA_VERSION,
         "variant": identity.variant,
@@ -51,7 +54,7 @@ def write_results(
         "facts": facts,
         "test": test,
         "measurements": measurements,
-        "history": epoch_curves(read_history(path.parent)),
+        "history": history,
         "singular_value_quantiles": {
             layer: [float(f"{q:.4g}") for q in np.quantile(sigma.numpy(), _QUANTILES)]
             for layer, sigma in spectra.items()

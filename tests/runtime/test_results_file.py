@@ -37,6 +37,13 @@ def test_holds_what_a_report_needs(tmp_path):
     assert results["singular_value_quantiles"]["fc"] == list(range(33))
 
 
+def test_results_of_the_first_schema_keep_their_history_when_they_are_refreshed(tmp_path):
+    (tmp_path / "results.json").write_text(SCHEMA_1.read_text())
+    history = read_results(tmp_path / "results.json")["history"]
+    assert len(history["test_curve/accuracy"]) == 15
+    assert read_results(write(tmp_path))["history"] == history
+
+
 def test_a_failing_write_keeps_the_file_that_was_there(tmp_path):
     before = write(tmp_path).read_text()
     with pytest.raises(TypeError):
