@@ -1,0 +1,42 @@
+import pytest
+import torch
+from pytorch_lightning import Callback
+
+from regularizer_collection.__main__ import main
+from tests.test_cli import VARIANTS, load
+
+
+class EveryLossIsFinite(Callback):
+    """Counts the steps whose loss is finite, and stops at the first that is not."""
+
+    steps = 0
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        assert torch.isfinite(outputs["loss"])
+        EveryLossIsFinite.steps += 1
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_variant_takes_50_finite_steps_in_bf16_mixed_precision(
+    variant, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(EveryLossIsFinite, "steps", 0)
+    args = (
+        *("--config", f"{variant}.yaml", "--config", "smoke.yaml"),
+        *("--trainer.default_root_dir", str(tmp_path), "--trainer.enable_progress_bar", "false"),
+        *("--trainer.precision", "bf16-mixed", "--trainer.max_epochs", "1"),
+        # Smaller batches diverge in float32 too, as the last maps are single pixels.
+        *("--data.train_size", "500", "--data.test_size", "20", "--data.batch_size", "10"),
+        *("--trainer.limit_val_batches", "0", "--evaluation.num_planes", "1"),
+        *("--allow_imports", "tests", "--trainer.callbacks", f"{__name__}.EveryLossIsFinite"),
+        *(("--model.every_n_steps", "50") if variant == "svb" else ()),
+    )
+    assert main(["fit", *args]) == 0
+    assert EveryLossIsFinite.steps == 50
+    weights = load(tmp_path / variant / "seed_0")["state_dict"].values()
+    assert all(weight.dtype != torch.bfloat16 and weight.isfinite().all() for weight in weights)
+    if variant == "svb":
+        for weight in (weight for weight in weights if weight.ndim >= 2):
+            sigma = torch.linalg.svdvals(weight.flatten(1).double())
+            assert sigma.min() > 1 / 1.05 - 1e-4
+            assert sigma.max() < 1.05 + 1e-4
