@@ -34,6 +34,8 @@ def fit(root: str) -> None:
     with Path(os.devnull).open("w") as nowhere:
         os.dup2(nowhere.fileno(), 1)
         os.dup2(nowhere.fileno(), 2)
+    # A shell's background jobs ignore Ctrl-C, and so would what they start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = Path(root) / "svb" / "seed_0"
     resume = ("--ckpt_path", "last") if (folder / "checkpoints" / "last.ckpt").exists() else ()
     sys.exit(main(["fit", *OPTIONS, "--trainer.default_root_dir", root, *resume]))
