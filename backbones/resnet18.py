@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models.resnet import BasicBlock, ResNet
 
-from regularizer_collection.lightning_modules.layers import (
+from regularizer_collection.backbones.layers import (
     LiveTapConv2d,
     TwiceDifferentiableBatchNorm2d,
     TwiceDifferentiableMaxPool2d,

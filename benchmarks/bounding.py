@@ -9,8 +9,8 @@ from torch import Tensor
 from benchmarks.race import Work, race
 from benchmarks.table import Row
 from benchmarks.training import training_step
+from regularizer_collection.backbones import ResNet18
 from regularizer_collection.functional.singular_values import bound_singular_values_
-from regularizer_collection.lightning_modules import ResNet18
 
 EPS = 0.05
 EVERY_N_STEPS = 600

@@ -9,7 +9,7 @@ from benchmarks.source import Source
 from benchmarks.table import Row
 from benchmarks.training import training_step
 from benchmarks.turns import fit_in_turns
-from regularizer_collection.lightning_modules import ResNet18
+from regularizer_collection.backbones import ResNet18
 
 STEPS = 500  # of an epoch of CIFAR-100
 

@@ -10,10 +10,10 @@ from benchmarks.command import CLI, command
 from benchmarks.race import Work, race
 from benchmarks.table import Row
 from benchmarks.training import training_step
+from regularizer_collection.backbones import ResNet18
 from regularizer_collection.experiments.report import write_report
 from regularizer_collection.experiments.run import PROJECT
 from regularizer_collection.experiments.study import VARIANTS
-from regularizer_collection.lightning_modules import ResNet18
 
 IMPORTS = "import torch, pytorch_lightning, torchvision"
 SMOKE = ("--config", "no_reg.yaml", "--config", "smoke.yaml")

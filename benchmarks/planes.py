@@ -12,8 +12,8 @@ from torch import Tensor
 from benchmarks.race import Work, race
 from benchmarks.source import Source
 from benchmarks.table import Row
+from regularizer_collection.backbones import ResNet18
 from regularizer_collection.functional import ClassMap, classify_plane_with_error
-from regularizer_collection.lightning_modules import ResNet18
 
 ZOOM_LEVELS = (0.025, 0.01, 0.001)
 WAYS: dict[str, dict[str, Any]] = {

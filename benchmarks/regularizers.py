@@ -9,8 +9,8 @@ from benchmarks.race import Work, race
 from benchmarks.table import Row
 from benchmarks.training import BATCH_SIZE
 from regularizer_collection import regularizers
+from regularizer_collection.backbones import ResNet18
 from regularizer_collection.datamodules import CIFAR100DataModule
-from regularizer_collection.lightning_modules import ResNet18
 from regularizer_collection.regularizers import (
     Penalty,
     PixelSpace,

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from benchmarks.limit import best_rate, live_multiply_adds
 from benchmarks.race import Work, race
 from benchmarks.table import Row
+from regularizer_collection.backbones import ResNet18
 from regularizer_collection.functional.jacobian import jacobian_norm_squared
-from regularizer_collection.lightning_modules import ResNet18
 
 LAMBDA = 0.01
 BATCH_SIZE = 100

@@ -17,7 +17,7 @@ class BatchLoader:
     once. Batches differ in size by at most one sample: no small last batch.
 
     Args:
-        images: Images [samples, height, width, 3], uint8.
+        images: Images [samples, height, width, channels], uint8.
         labels: Classes [samples], int64.
         batch_size: Samples of a batch over all ranks.
         shuffle_seed: Shuffles anew each epoch, from (seed, epoch); None keeps the order.

@@ -1,17 +1,18 @@
-"""CIFAR-100 (Krizhevsky 2009)."""
+"""What CIFAR-10 and CIFAR-100 (Krizhevsky 2009) share: the archive and its files."""
 
 import shutil
 import tarfile
 from http.client import HTTPException
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import ClassVar
 from urllib.request import urlopen
 
 import numpy as np
 import torch
 from rich.progress import wrap_file
 from torch import Tensor
-from torchvision.datasets import CIFAR100
+from torchvision.datasets import CIFAR10
 from torchvision.datasets.utils import check_integrity
 
 from regularizer_collection.datamodules.image_data_module import ImageDataModule, Split
@@ -20,13 +21,16 @@ from regularizer_collection.datamodules.restricted_unpickler import load_arrays
 _PATIENCE = 30.0  # seconds without a byte
 
 
-class CIFAR100DataModule(ImageDataModule):
-    """50,000 training and 10,000 test images of 32x32 pixels in 100 classes.
+class CIFARDataModule(ImageDataModule):
+    """50,000 training and 10,000 test images of 32x32 pixels.
+
+    A subclass sets ``title``, ``source`` and ``labels_key``.
 
     Args:
-        data_dir: Folder that holds, or will hold, ``cifar-100-python``.
+        data_dir: Folder that holds, or will hold, the unpacked archive.
         batch_size: Samples of a step, which all processes share.
-        val_size: Training images held out for validation, the same number of each class.
+        val_size: Training images held out for validation, the same number of each class; below 1 a
+            share of them.
         download: Downloads what is missing.
         verify: Refuses files whose checksum is not the official one. Files are read without
             running code either way.
@@ -37,15 +41,15 @@ class CIFAR100DataModule(ImageDataModule):
         ValueError: If an argument is out of range.
     """
 
-    num_classes = 100
-    mean = (0.5071, 0.4865, 0.4409)
-    std = (0.2009, 0.1984, 0.2023)
+    title: ClassVar[str]
+    source: ClassVar[type[CIFAR10]]
+    labels_key: str
 
     def __init__(
         self,
         data_dir: str = "data",
         batch_size: int = 100,
-        val_size: int = 0,
+        val_size: float = 0,
         download: bool = True,
         verify: bool = True,
         augment: bool = False,
@@ -63,8 +67,8 @@ class CIFAR100DataModule(ImageDataModule):
             FileNotFoundError: If files are missing and cannot be downloaded.
             ValueError: If a file's checksum is not the official one and ``verify`` is set.
         """
-        missing = [s for s in ("train", "test") if not self._path(s).is_file()]
-        archive = self.data_dir / CIFAR100.filename
+        missing = [name for name in self._checksums() if not self._path(name).is_file()]
+        archive = self.data_dir / self.source.filename
         if missing and archive.is_file():
             self._unpack(archive, missing)
         elif missing:
@@ -72,8 +76,11 @@ class CIFAR100DataModule(ImageDataModule):
         if self.verify:
             self._check_integrity()
 
-    def _path(self, split: str) -> Path:
-        return self.data_dir / CIFAR100.base_folder / split
+    def _path(self, name: str) -> Path:
+        return self.data_dir / self.source.base_folder / name
+
+    def _checksums(self) -> dict[str, str]:
+        return dict(self.source.train_list + self.source.test_list)
 
     def _download(self, missing: list[str]) -> None:
         reason = "download is false"
@@ -82,45 +89,45 @@ class CIFAR100DataModule(ImageDataModule):
                 self._fetch(missing)
                 return
             except (OSError, HTTPException, ValueError, tarfile.TarError) as error:
-                reason = f"the download failed: {error}, from {CIFAR100.url}"
-        folder = self._path("train").parent.resolve()
+                reason = f"the download failed: {error}, from {self.source.url}"
+        folder = (self.data_dir / self.source.base_folder).resolve()
         raise FileNotFoundError(
-            f"CIFAR-100 not found: {folder} has no {' and no '.join(missing)}, and {reason}; point "
-            "--data.data_dir at the parent of a cifar-100-python folder, or train without any "
+            f"{self.title} not found: {folder} has no {' and no '.join(missing)}, and {reason}; "
+            f"point --data.data_dir at the parent of a {folder.name} folder, or train without any "
             "download on drawn images with --config demo.yaml"
         )
 
     def _fetch(self, missing: list[str]) -> None:
         """Puts the official files where they are missing, each whole or not at all."""
-        folder = self._path("train").parent
+        folder = self.data_dir / self.source.base_folder
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix="download_", dir=folder) as temporary:
-            archive = Path(temporary) / CIFAR100.filename
+            archive = Path(temporary) / self.source.filename
             with (
-                urlopen(CIFAR100.url, timeout=_PATIENCE) as response,
-                wrap_file(response, response.length or 0, description="CIFAR-100") as content,
+                urlopen(self.source.url, timeout=_PATIENCE) as response,
+                wrap_file(response, response.length or 0, description=self.title) as content,
                 archive.open("wb") as file,
             ):
                 shutil.copyfileobj(content, file)
-            if not check_integrity(archive, CIFAR100.tgz_md5):
+            if not check_integrity(archive, self.source.tgz_md5):
                 raise ValueError(
                     f"{archive.stat().st_size} bytes of {response.headers.get_content_type()} came "
-                    f"whose checksum is not the official {CIFAR100.tgz_md5}"
+                    f"whose checksum is not the official {self.source.tgz_md5}"
                 )
             self._unpack(archive, missing)
 
     def _unpack(self, archive: Path, missing: list[str]) -> None:
         """Takes what is missing out of the official archive, each file whole or not at all."""
-        folder = self._path("train").parent
+        folder = self.data_dir / self.source.base_folder
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix="unpacked_", dir=folder) as temporary:
             with tarfile.open(archive) as members:
                 members.extractall(temporary, filter="data")
-            for split in missing:
-                (Path(temporary) / CIFAR100.base_folder / split).replace(self._path(split))
+            for name in missing:
+                (Path(temporary) / self.source.base_folder / name).replace(self._path(name))
 
     def _check_integrity(self) -> None:
-        for name, md5 in CIFAR100.train_list + CIFAR100.test_list:
+        for name, md5 in self._checksums().items():
             if not check_integrity(self._path(name), md5):
                 raise ValueError(
                     f"{self._path(name)} has not the official checksum {md5}; delete it to "
@@ -128,18 +135,23 @@ class CIFAR100DataModule(ImageDataModule):
                 )
 
     def load(self, split: Split) -> tuple[Tensor, Tensor]:
-        """Reads images [samples, 32, 32, 3] (uint8) and fine labels [samples].
+        """Reads images [samples, 32, 32, 3] (uint8) and labels [samples].
 
         Raises:
-            ValueError: If the file is damaged or not CIFAR-100.
+            ValueError: If a file is damaged or of another data set.
         """
-        content = load_arrays(self._path(split))
+        files = self.source.train_list if split == "train" else self.source.test_list
+        images, labels = zip(*(self._read(self._path(name)) for name, _ in files), strict=True)
+        return torch.cat(images), torch.cat(labels)
+
+    def _read(self, path: Path) -> tuple[Tensor, Tensor]:
+        content = load_arrays(path)
         rows = np.asarray(content.get("data"))
-        labels = np.asarray(content.get("fine_labels"))
+        labels = np.asarray(content.get(self.labels_key))
         if rows.dtype != np.uint8 or rows.shape[1:] != (3072,) or labels.shape != rows.shape[:1]:
             raise ValueError(
-                f"{self._path(split)} holds data of shape {rows.shape} and labels of shape "
-                f"{labels.shape}, not CIFAR-100's; delete it and download it again"
+                f"{path} holds data of shape {rows.shape} and {self.labels_key} of shape "
+                f"{labels.shape}, not {self.title}'s; delete it and download it again"
             )
         images = np.ascontiguousarray(rows.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
         return torch.from_numpy(images), torch.from_numpy(labels.astype(np.int64))

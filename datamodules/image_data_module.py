@@ -26,7 +26,8 @@ class ImageDataModule(LightningDataModule):
 
     Args:
         batch_size: Samples of a step, which all processes share.
-        val_size: Training images held out for validation, the same number of each class.
+        val_size: Training images held out for validation, the same number of each class; below 1 a
+            share of them.
         augment: Crops and flips training images at random.
         seed: Seed of shuffling, augmentation and the held-out part.
 
@@ -34,18 +35,20 @@ class ImageDataModule(LightningDataModule):
         ValueError: If an argument is out of range.
     """
 
-    num_classes: ClassVar[int]
-    mean: ClassVar[tuple[float, float, float]]
-    std: ClassVar[tuple[float, float, float]]
+    num_classes: int
+    mean: ClassVar[tuple[float, ...]]
+    std: ClassVar[tuple[float, ...]]
 
     def __init__(
-        self, batch_size: int = 100, val_size: int = 0, augment: bool = False, seed: int = 0
+        self, batch_size: int = 100, val_size: float = 0, augment: bool = False, seed: int = 0
     ) -> None:
         super().__init__()
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; give 1 or more")
         if val_size < 0:
             raise ValueError(f"val_size is {val_size}; give 0 or more")
+        if val_size >= 1 and val_size != int(val_size):
+            raise ValueError(f"val_size is {val_size}; give a whole number, or a share below 1")
         self.batch_size = batch_size
         self.val_size = val_size
         self.augment = augment
@@ -54,7 +57,7 @@ class ImageDataModule(LightningDataModule):
 
     @abstractmethod
     def load(self, split: Split) -> tuple[Tensor, Tensor]:
-        """Returns images [samples, height, width, 3] (uint8) and labels [samples] (int64)."""
+        """Returns uint8 images [samples, height, width, channels] and int64 labels [samples]."""
 
     @property
     def validation_name(self) -> str:
@@ -87,10 +90,11 @@ class ImageDataModule(LightningDataModule):
         return images, labels
 
     def _held_out(self, labels: Tensor) -> Tensor:
-        if self.val_size >= len(labels):
+        size = round(self.val_size * len(labels)) if self.val_size < 1 else int(self.val_size)
+        if size >= len(labels) or (self.val_size > 0 and size == 0):
             raise ValueError(
                 f"val_size is {self.val_size}, the training split has {len(labels)} images; "
-                "hold out fewer"
+                f"hold out {'more' if size == 0 else 'fewer'}"
             )
         generator = torch.Generator().manual_seed(derive_seed("held out", self.seed))
         shuffled = torch.randperm(len(labels), generator=generator)
@@ -100,11 +104,11 @@ class ImageDataModule(LightningDataModule):
         starts = counts.cumsum(0) - counts
         rank_in_class = torch.arange(len(labels)) - starts[labels[by_class]]
         held_out = torch.zeros(len(labels), dtype=torch.bool)
-        held_out[by_class[rank_in_class.argsort(stable=True)[: self.val_size]]] = True
+        held_out[by_class[rank_in_class.argsort(stable=True)[:size]]] = True
         return held_out
 
     def images_and_labels(self, split: Literal["train", "val", "test"]) -> tuple[Tensor, Tensor]:
-        """Returns images [samples, height, width, 3] (uint8) and labels of a split after setup."""
+        """Returns uint8 images [samples, height, width, channels] and labels, after setup."""
         return self._splits[split]
 
     def fingerprint(self) -> dict[str, str]:
@@ -173,7 +177,7 @@ class ImageDataModule(LightningDataModule):
         return images, labels
 
     def normalize(self, images: Tensor) -> Tensor:
-        """Maps uint8 images [batch, height, width, 3] to floats [batch, 3, height, width].
+        """Maps uint8 images [batch, height, width, channels] to floats, channels before height.
 
         Each channel gets the data set's mean 0 and standard deviation 1. The result is in
         channels_last memory format.

@@ -18,7 +18,8 @@ class Shapes100DataModule(ImageDataModule):
         test_size: Number of test images.
         data_seed: Seed the images are drawn from; the run's ``seed`` does not change them.
         batch_size: Samples of a step, which all processes share.
-        val_size: Training images held out for validation, the same number of each class.
+        val_size: Training images held out for validation, the same number of each class; below 1 a
+            share of them.
         augment: Crops and flips training images at random.
         seed: Seed of shuffling, augmentation and the held-out part.
 
@@ -36,7 +37,7 @@ class Shapes100DataModule(ImageDataModule):
         test_size: int = 10_000,
         data_seed: int = 0,
         batch_size: int = 100,
-        val_size: int = 0,
+        val_size: float = 0,
         augment: bool = False,
         seed: int = 0,
     ) -> None:

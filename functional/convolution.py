@@ -89,6 +89,8 @@ def _live_taps(size: int, kernel: int, stride: int, padding: int) -> _LiveTaps:
     out_size = (size + 2 * padding - kernel) // stride + 1
     last_start = (out_size - 1) * stride
     first, last = max(0, padding - last_start), min(kernel, size + padding)
+    if first >= last:  # all outputs are 0, of a padding wider than the kernel
+        first, last = 0, kernel
     lead = padding - first
     trail = last_start + last - first - size - lead
     cuts = (-first, last - kernel)

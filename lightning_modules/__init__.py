@@ -1,5 +1,6 @@
-"""What is trained: the shared classifier, one LightningModule per regularizer, the backbone."""
+"""What is trained: the shared classifier, and one LightningModule per regularizer."""
 
+from regularizer_collection.backbones import LeNet, ResNet18
 from regularizer_collection.lightning_modules.adversarial import AdversarialClassifier
 from regularizer_collection.lightning_modules.classifier import Classifier
 from regularizer_collection.lightning_modules.confidence_penalty import ConfidencePenaltyClassifier
@@ -15,7 +16,6 @@ from regularizer_collection.lightning_modules.label_smoothing import LabelSmooth
 from regularizer_collection.lightning_modules.mixup import MixupClassifier
 from regularizer_collection.lightning_modules.no_reg import NoRegClassifier
 from regularizer_collection.lightning_modules.norm_control import NormControlClassifier
-from regularizer_collection.lightning_modules.resnet18 import ResNet18
 from regularizer_collection.lightning_modules.sam import SAMClassifier
 from regularizer_collection.lightning_modules.soft_orthogonality import SoftOrthogonalityClassifier
 from regularizer_collection.lightning_modules.spectral_norm_penalty import (
@@ -43,6 +43,7 @@ __all__ = [
     "JacobianClassifier",
     "L2Classifier",
     "LabelSmoothingClassifier",
+    "LeNet",
     "MixupClassifier",
     "NoRegClassifier",
     "NormControlClassifier",

@@ -16,11 +16,11 @@ from torch.optim import SGD, Optimizer
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
+from regularizer_collection.backbones import LeNet, ResNet18
 from regularizer_collection.functional.checks import check_at_least
 from regularizer_collection.functional.pixels import PixelSpace
 from regularizer_collection.functional.seeding import derive_seed
 from regularizer_collection.lightning_modules.fractional_step_lr import FractionalStepLR
-from regularizer_collection.lightning_modules.resnet18 import ResNet18
 from regularizer_collection.regularizers import (
     Regularizer,
     Step,
@@ -31,6 +31,7 @@ from regularizer_collection.regularizers import (
 
 Batch = tuple[Tensor, Tensor]
 _WATCHED_STEPS = 50
+_BACKBONES = (LeNet, ResNet18)
 
 
 class Classifier(LightningModule):
@@ -42,8 +43,8 @@ class Classifier(LightningModule):
     run drops the same features as one that was never interrupted.
 
     Args:
-        backbone: Network from images [batch, 3, height, width] to logits [batch, classes]; the
-            default is :class:`ResNet18` with ``num_classes`` logits.
+        backbone: Network from images [batch, channels, height, width] to logits [batch, classes];
+            the default is :class:`ResNet18` with ``num_classes`` logits.
         num_classes: Number of classes.
         regularizers: What changes the loss of a training step, in the order of the calls.
         penalty_warmup_steps: Optimizer steps in which the weight of every penalty rises linearly
@@ -85,7 +86,7 @@ class Classifier(LightningModule):
         self.val_loss, self.test_loss = (MeanMetric(nan_strategy="disable") for _ in range(2))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Maps normalised images [batch, 3, height, width] to logits [batch, classes]."""
+        """Maps normalised images [batch, channels, height, width] to logits [batch, classes]."""
         return self.backbone(images)
 
     @contextmanager
@@ -270,8 +271,8 @@ class Classifier(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Notes which class the weights belong to, and what the epoch's accuracy counted so far."""
         checkpoint["variant_class"] = type(self).__name__
-        if isinstance(self.backbone, ResNet18):
-            checkpoint["resnet18"] = self.backbone.arguments
+        if isinstance(self.backbone, _BACKBONES):
+            checkpoint[type(self.backbone).__name__.lower()] = self.backbone.arguments
         progress = self.trainer.fit_loop.epoch_loop.batch_progress.current
         if 0 < progress.completed < self.trainer.num_training_batches:
             checkpoint["train_accuracy"] = dict(self.train_accuracy.metric_state)
@@ -280,14 +281,15 @@ class Classifier(LightningModule):
     def load_from_checkpoint(  # type: ignore[override]
         cls, checkpoint_path: str | Path, *args: Any, **kwargs: Any
     ) -> Self:
-        """Loads a trained module with the :class:`ResNet18` that it was trained with.
+        """Loads a trained module with the backbone that it was trained with, if it is one of ours.
 
-        Any other backbone must be given as ``backbone``.
+        Any other must be given as ``backbone``.
         """
         if "backbone" not in kwargs:
             checkpoint = torch.load(checkpoint_path, map_location="cpu", weights_only=True)
-            if arguments := checkpoint.get("resnet18"):
-                kwargs["backbone"] = ResNet18(**arguments)
+            for backbone in _BACKBONES:
+                if arguments := checkpoint.get(backbone.__name__.lower()):
+                    kwargs["backbone"] = backbone(**arguments)
         return super().load_from_checkpoint(checkpoint_path, *args, **kwargs)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

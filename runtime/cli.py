@@ -38,6 +38,7 @@ from regularizer_collection.runtime.event_writer import quiet_event_writer
 from regularizer_collection.runtime.history import History
 from regularizer_collection.runtime.identity import Identity, code_commit
 from regularizer_collection.runtime.initial_weights import load_initial_weights
+from regularizer_collection.runtime.num_classes import share_num_classes
 from regularizer_collection.runtime.paths import full_path
 from regularizer_collection.runtime.results_file import NAME as RESULTS
 from regularizer_collection.runtime.results_file import read_results, write_results
@@ -124,6 +125,7 @@ class RegularizerCLI(LightningCLI):
         command = self.config.subcommand
         _expand_paths(self.config[command])
         _share_seed(self.config[command])
+        share_num_classes(self.config[command])
         if command == "fit":
             own: Any = self._parser(command)
             own.config_option.check_name(self.config[command])

@@ -8,9 +8,10 @@ from typing import Any
 
 from pytorch_lightning import Trainer
 
+from regularizer_collection.backbones import LeNet, ResNet18
 from regularizer_collection.callbacks import Evaluation
 from regularizer_collection.datamodules import ImageDataModule
-from regularizer_collection.lightning_modules import Classifier, ResNet18
+from regularizer_collection.lightning_modules import Classifier
 
 # Lines with which jsonargparse frames the one that says what is wrong.
 _FRAME = re.compile(
@@ -59,6 +60,7 @@ def _known_keys(commands: Iterable[Callable[..., Any]]) -> set[str]:
     known: list[Callable[..., Any]] = [
         Trainer,
         ResNet18,
+        LeNet,
         Evaluation,
         *commands,
         *_family(Classifier),

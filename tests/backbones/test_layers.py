@@ -4,7 +4,7 @@ import pytest
 import torch
 from torchvision.models import resnet18
 
-from regularizer_collection.lightning_modules import ResNet18, layers
+from regularizer_collection.backbones import ResNet18, layers
 from regularizer_collection.regularizers import JacobianPenalty, Step, regularized_loss
 
 REGULARIZERS = {"plain": [], "Jacobian penalty": [JacobianPenalty(0.01)]}

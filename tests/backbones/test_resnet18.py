@@ -2,7 +2,7 @@ import pytest
 import torch
 import torchvision
 
-from regularizer_collection.lightning_modules import ResNet18
+from regularizer_collection.backbones import ResNet18
 
 
 def pair(dtype=torch.float32):

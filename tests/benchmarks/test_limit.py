@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from benchmarks.limit import live_multiply_adds
-from regularizer_collection.lightning_modules import ResNet18
+from regularizer_collection.backbones import ResNet18
 
 
 def test_counts_the_products_of_two_numbers_that_are_data():

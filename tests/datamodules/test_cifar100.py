@@ -11,7 +11,7 @@ import pytest
 import torch
 from torchvision.datasets import CIFAR100
 
-from regularizer_collection.datamodules import CIFAR100DataModule, cifar100
+from regularizer_collection.datamodules import CIFAR100DataModule, cifar
 
 
 def write(folder, split, samples=20, labels=None, protocol=2, **extra):
@@ -46,6 +46,22 @@ def test_reads_channel_planes_into_pixels(copy, tmp_path):
     assert images.dtype == torch.uint8
     assert np.array_equal(images.permute(0, 3, 1, 2), naive)
     assert labels.tolist() == list(range(20))
+
+
+def test_the_20_superclasses_can_be_the_classes(tmp_path):
+    for split in ("train", "test"):
+        write(tmp_path, split, **{"coarse_labels": [19] * 20})
+    data = load(tmp_path, coarse=True)
+    assert data.num_classes == 20
+    assert data.images_and_labels("train")[1].tolist() == [19] * 20
+
+
+def test_real_cifar100_has_500_images_of_each_of_5_classes_in_a_superclass(cifar100_dir):
+    fine, coarse = (
+        load(cifar100_dir, coarse=coarse).images_and_labels("train")[1] for coarse in (False, True)
+    )
+    assert coarse.bincount().tolist() == [2500] * 20
+    assert len((fine * 20 + coarse).unique()) == 100
 
 
 def test_real_cifar100_has_the_published_mean_and_standard_deviation(cifar100_dir):
@@ -191,7 +207,7 @@ def test_a_disk_that_is_full_during_a_download_is_left_empty(serve, small_disk):
 
 @pytest.mark.parametrize("answer", [b"", http(b"half", length=100)], ids=["at once", "later"])
 def test_a_server_that_stalls_is_given_up(answer, serve, tmp_path, monkeypatch):
-    monkeypatch.setattr(cifar100, "_PATIENCE", 0.1)
+    monkeypatch.setattr(cifar, "_PATIENCE", 0.1)
     url = serve(answer, stalls=5)
     message = failed_download(tmp_path)
     assert "timed out" in message

@@ -25,7 +25,7 @@ def test_with_nothing_held_out_all_images_train_and_the_curve_is_named_for_the_t
     assert torch.equal(data.val_dataloader().labels, data.test_dataloader().labels)
 
 
-@pytest.mark.parametrize("val_size", [8, 10])
+@pytest.mark.parametrize("val_size", [8, 10, 0.1, 0.125])
 def test_the_held_out_part_is_stratified_seeded_and_disjoint(val_size):
     held_out = []
     for seed in (0, 0, 1):
@@ -33,11 +33,12 @@ def test_the_held_out_part_is_stratified_seeded_and_disjoint(val_size):
         data.setup("fit")
         images, labels = data.images_and_labels("val")
         counts = labels.bincount(minlength=4)
-        assert counts.sum() == val_size
+        size = val_size if val_size >= 1 else round(80 * val_size)
+        assert counts.sum() == size
         assert counts.max() - counts.min() <= 1
         train = data.images_and_labels("train")[0][:, 0, 0, 0]
         assert set(train.tolist()).isdisjoint(images[:, 0, 0, 0].tolist())
-        assert len(train) == 80 - val_size
+        assert len(train) == 80 - size
         held_out.append(images[:, 0, 0, 0].tolist())
     assert held_out[0] == held_out[1] != held_out[2]
     assert data.validation_name == "val"
@@ -66,9 +67,18 @@ def test_refuses_to_hold_out_everything():
         Counted(val_size=80).setup("fit")
 
 
+def test_refuses_a_share_of_no_image():
+    with pytest.raises(ValueError, match=r"val_size is 0.001, .* 80 images; hold out more"):
+        Counted(val_size=0.001).setup("fit")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [({"batch_size": 0}, "batch_size is 0"), ({"val_size": -1}, "val_size is -1")],
+    [
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"val_size": -1}, "val_size is -1"),
+        ({"val_size": 10.5}, "val_size is 10.5; give a whole number, or a share below 1"),
+    ],
 )
 def test_refuses_wrong_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):

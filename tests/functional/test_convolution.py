@@ -1,6 +1,8 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch.autograd import gradgradcheck
 
 from regularizer_collection.functional.convolution import conv2d
@@ -120,3 +122,29 @@ def test_no_weight_gradient_is_computed_when_only_the_images_gradient_is_asked_f
     assert needs_seen[0] == (True, False)
     assert needs_seen[-1] == (True, True)
     assert weight.grad is not None
+
+
+SMALL = st.integers(1, 8)
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    size=st.tuples(SMALL, SMALL),
+    channels=st.sampled_from([1, 3, 4]),
+    kernel=st.sampled_from([1, 2, 3, 5, 7]),
+    stride=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    padding=st.tuples(st.integers(0, 3), st.integers(0, 3)),
+)
+def test_any_small_map_grey_ones_too_equals_torch(size, channels, kernel, stride, padding):
+    if any(side + 2 * pad < kernel for side, pad in zip(size, padding, strict=True)):
+        return  # torch refuses these as well
+    torch.manual_seed(0)
+    maps = torch.randn(2, channels, *size, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(3, channels, kernel, kernel, dtype=torch.float64, requires_grad=True)
+    ours, theirs = (
+        [output, *torch.autograd.grad(output.square().sum(), (maps, weight))]
+        for output in (
+            convolve(maps, weight, None, stride, padding) for convolve in (conv2d, F.conv2d)
+        )
+    )
+    torch.testing.assert_close(ours, theirs)

@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from regularizer_collection.backbones import ResNet18
 from regularizer_collection.functional.jacobian import jacobian_norm_squared, output_projections
-from regularizer_collection.lightning_modules import ResNet18
 
 seeds = st.integers(0, 2**32 - 1)
 sizes = st.integers(1, 6)

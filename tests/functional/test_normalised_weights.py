@@ -3,8 +3,8 @@ import torch
 import torchvision
 from torch import nn
 
+from regularizer_collection.backbones import ResNet18
 from regularizer_collection.functional.normalised_weights import normalised_weights
-from regularizer_collection.lightning_modules import ResNet18
 
 
 def test_they_are_all_convolutions_of_a_resnet_and_not_its_last_layer():

@@ -3,8 +3,8 @@ import torch
 from torch import nn
 from torchvision.models.resnet import BasicBlock
 
+from regularizer_collection.backbones import ResNet18
 from regularizer_collection.lightning_modules import NoRegClassifier, StochasticDepthClassifier
-from regularizer_collection.lightning_modules.resnet18 import ResNet18
 
 
 def block_outputs(p_last, images, training=True):

@@ -3,8 +3,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from regularizer_collection.backbones import ResNet18
 from regularizer_collection.functional.mixing import draw_share
-from regularizer_collection.lightning_modules import ResNet18
 from regularizer_collection.regularizers import Mixup, Step, regularized_loss
 from tests.regularizers.conftest import batch, linear
 
