@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from regularizer_collection.functional.attacks import pgd, random_start
+from regularizer_collection.functional.attacks import random_start, sign_ascent
 from regularizer_collection.functional.checks import check_at_least
 from regularizer_collection.regularizers.regularizer import Regularizer
 from regularizer_collection.regularizers.second_pass import eval_mode
@@ -53,5 +53,7 @@ class AdversarialTraining(Regularizer):
             return F.cross_entropy(step.backbone(moved), targets, reduction="sum")
 
         with eval_mode(step.backbone):
-            worst = pgd(loss, images, start, self.eps, self.step_size, self.num_steps, pixels)
+            worst = sign_ascent(
+                loss, images, start, self.eps, self.step_size, self.num_steps, pixels
+            )
         return worst, targets

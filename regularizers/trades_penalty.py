@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from regularizer_collection.functional.attacks import kl_divergence, pgd
+from regularizer_collection.functional.attacks import kl_divergence, sign_ascent
 from regularizer_collection.functional.checks import check_at_least
 from regularizer_collection.regularizers.penalty import Penalty
 from regularizer_collection.regularizers.second_pass import (
@@ -74,7 +74,7 @@ class TRADESPenalty(Penalty):
         with eval_mode(step.backbone):
             with torch.no_grad():
                 clean = step.backbone(images)
-            return pgd(
+            return sign_ascent(
                 lambda moved: kl_divergence(clean, step.backbone(moved)).sum(),
                 images,
                 start,
