@@ -2,16 +2,13 @@
 
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from matplotlib.figure import Figure
 from pytorch_lightning import LightningModule, Trainer
-from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_info
 
 from regularizer_collection.callbacks.data_planes import DataPlanes
-from regularizer_collection.callbacks.measurement import Measurement, data_of
+from regularizer_collection.callbacks.measurement import Measurement, data_of, show
 from regularizer_collection.callbacks.plane_set import PlaneSet
 from regularizer_collection.callbacks.random_planes import RandomPlanes
 from regularizer_collection.callbacks.segments import Segments
@@ -128,18 +125,6 @@ class Evaluation(Measurement):
                         rank_zero_info(f"{name}: {mean:.4g}, mean of {len(values)} planes")
                 if trainer.is_global_zero and not is_trial:
                     for name, figure in plane_set.figures(record, values, subject.data).items():
-                        _show(name, figure, trainer, prefix)
+                        show(name, figure, trainer, prefix)
         if not self.record:
             raise KeyboardInterrupt
-
-
-def _show(name: str, figure: Figure, trainer: Trainer, prefix: str) -> None:
-    folder = Path(trainer.default_root_dir) / "planes"
-    folder.mkdir(parents=True, exist_ok=True)
-    figure.savefig(folder / f"{name}.png", dpi=110)
-    loggers: list[Any] = trainer.loggers
-    for logger in loggers:
-        if isinstance(logger, TensorBoardLogger):
-            step = trainer.global_step
-            logger.experiment.add_figure(f"{prefix}_planes/{name}", figure, step, close=False)
-            logger.experiment.flush()

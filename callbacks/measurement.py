@@ -2,15 +2,20 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeVar, cast
 
 import torch
+from matplotlib.figure import Figure
 from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_warn
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
+from regularizer_collection.callbacks.measured_parts import MeasuredParts
 from regularizer_collection.datamodules.image_data_module import ImageDataModule
+from regularizer_collection.functional.pixels import PixelSpace
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -38,6 +43,19 @@ class Subject(NamedTuple):
     def place(self, tensor: Tensor) -> Tensor:
         """Brings a tensor to the device and the type of the model."""
         return tensor.to(self.device, self.dtype)
+
+    def pixels(self, indices: Sequence[int]) -> Tensor:
+        """Returns test images as pixels from 0 to 1 [images, channels, height, width], placed."""
+        images = self.data.images_and_labels("test")[0][list(indices)]
+        return self.place(images.permute(0, 3, 1, 2)) / 255
+
+    def labels(self, indices: Sequence[int]) -> Tensor:
+        """Returns the labels of test images [images], on the device."""
+        return self.data.images_and_labels("test")[1][list(indices)].to(self.device)
+
+    def logits(self, pixels: Tensor) -> Tensor:
+        """Maps pixels from 0 to 1 [images, channels, height, width] to logits [images, classes]."""
+        return self.model(PixelSpace(self.data.mean, self.data.std).normalise(pixels))
 
 
 class Measurement(Callback):
@@ -80,6 +98,7 @@ class Measurement(Callback):
         items: Sequence[Item],
         measure: Callable[[Item, int], Value],
         trainer: Trainer,
+        parts: MeasuredParts | None = None,
     ) -> dict[int, Value]:
         """Measures items, of which every process takes its share.
 
@@ -88,6 +107,7 @@ class Measurement(Callback):
             items: The items.
             measure: Measures an item, given with its number.
             trainer: The trainer.
+            parts: Where values are kept until all are measured, and taken from if they are there.
 
         Returns:
             What was measured by all processes, by the number of the item; not all after a Ctrl-C.
@@ -99,7 +119,10 @@ class Measurement(Callback):
             task = bar.add_task(title, total=len(share))
             try:
                 for number in share if not self._is_interrupted else ():
-                    values[number] = measure(items[number], number)
+                    kept = None if parts is None else parts.load(number)
+                    values[number] = measure(items[number], number) if kept is None else kept
+                    if parts is not None and kept is None:
+                        parts.save(number, values[number])
                     bar.advance(task)
             except KeyboardInterrupt:
                 self._is_interrupted = True
@@ -131,6 +154,27 @@ def data_of(trainer: Trainer, pl_module: LightningModule) -> ImageDataModule:
             "give --model.num_classes and the backbone's the number of the data"
         )
     return data
+
+
+def show(name: str, figure: Figure, trainer: Trainer, prefix: str, section: str = "planes") -> None:
+    """Leaves a figure as ``<section>/<name>.png`` in the run's folder, and in TensorBoard.
+
+    Args:
+        name: Name of the figure.
+        figure: The figure.
+        trainer: The trainer.
+        prefix: What it is of in TensorBoard, such as "test".
+        section: Folder of the picture.
+    """
+    folder = Path(trainer.default_root_dir) / section
+    folder.mkdir(parents=True, exist_ok=True)
+    figure.savefig(folder / f"{name}.png", dpi=110)
+    loggers: list[Any] = trainer.loggers
+    for logger in loggers:
+        if isinstance(logger, TensorBoardLogger):
+            step = trainer.global_step
+            logger.experiment.add_figure(f"{prefix}_{section}/{name}", figure, step, close=False)
+            logger.experiment.flush()
 
 
 def _progress(disable: bool) -> Progress:

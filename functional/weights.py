@@ -1,5 +1,9 @@
 """Weight matrices of a network."""
 
+import hashlib
+from collections.abc import Mapping
+
+import torch
 from torch import Tensor, nn
 
 
@@ -17,3 +21,14 @@ def weight_matrices(network: nn.Module) -> dict[str, Tensor]:
         for name, weight in network.named_parameters()
         if weight.ndim >= 2 and weight.requires_grad
     }
+
+
+def weights_hash(state_dict: Mapping[str, Tensor]) -> str:
+    """Hashes the backbone's weights and buffers in a module's or a checkpoint's state dict."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(state_dict.items()):
+        if name.startswith("backbone."):
+            digest.update(name.encode())
+            dense = tensor.detach().cpu().contiguous()
+            digest.update(dense.flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()[:16]

@@ -14,9 +14,12 @@ from pytorch_lightning.utilities import rank_zero_only
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from regularizer_collection.callbacks import (
+    Calibration,
     Dashboard,
     Evaluation,
+    Measurement,
     PredictionWriter,
+    Robustness,
     StopOnNonFiniteLoss,
     WeightGrowth,
 )
@@ -103,7 +106,7 @@ class RegularizerCLI(LightningCLI):
         return parser
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Adds the variant's name, initial weights and the evaluation."""
+        """Adds the variant's name, initial weights and what is measured."""
         parser.add_argument(
             "--variant", type=str, default=UNNAMED, help="Name of the run's folder."
         )
@@ -114,6 +117,8 @@ class RegularizerCLI(LightningCLI):
             help="Checkpoint or state dict whose weights a new training begins with.",
         )
         parser.add_lightning_class_args(Evaluation, "evaluation")
+        parser.add_lightning_class_args(Robustness, "robustness")
+        parser.add_lightning_class_args(Calibration, "calibration")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parses the prepared arguments, which differ from those of the process on purpose.
@@ -256,7 +261,6 @@ class RegularizerCLI(LightningCLI):
         is_trial = self.trainer.fast_dev_run  # type: ignore[attr-defined]
         if is_trial or not self.trainer.is_global_zero:
             return
-        evaluation = self._get(self.config_init, "evaluation")
         metrics = {name: value.item() for name, value in self.trainer.callback_metrics.items()}
         if "test/accuracy" not in metrics:
             print("No results: nothing was tested (barebones, or no test images).")
@@ -269,7 +273,11 @@ class RegularizerCLI(LightningCLI):
             identity,
             facts,
             {name: metrics[f"test/{name}"] for name in ("accuracy", "loss")},
-            {evaluation.section: evaluation.record},
+            {
+                measurement.section: measurement.record
+                for measurement in self.trainer.callbacks  # type: ignore[attr-defined]
+                if isinstance(measurement, Measurement) and measurement.record
+            },
             spectra_of(self.model.backbone),
         )
         print(f"Results: {path}")

@@ -92,10 +92,11 @@ class Identity:
         }
         flat = _flattened(_without_watchers(counted))
         settings = {key: value for key, value in flat.items() if not _is_neutral(key)}
-        evaluation = config.get("evaluation") or {}
-        return cls(
-            config["variant"], int(config["seed_everything"]), settings, dict(evaluation), **facts
-        )
+        evaluation = dict(config.get("evaluation") or {})
+        for section in ("robustness", "calibration"):
+            arguments = config.get(section) or {}
+            evaluation |= {f"{section}.{key}": value for key, value in arguments.items()}
+        return cls(config["variant"], int(config["seed_everything"]), settings, evaluation, **facts)
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:

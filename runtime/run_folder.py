@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from regularizer_collection.functional.weights import weights_hash
 from regularizer_collection.runtime import results_file
 from regularizer_collection.runtime.identity import LENGTH, Identity
-from regularizer_collection.runtime.run_record import read_record, weights_hash
+from regularizer_collection.runtime.run_record import read_record
 
 _CONTINUED = ("last", "best", "hpc")
 
@@ -105,7 +106,7 @@ def folder_to_test(
             is_final = facts.get("weights_sha256") == weights
             if own.is_migrated:  # which did not write down what its final weights are
                 is_final = checkpoint.stem == "last"
-            is_same = not identity.differences(own, LENGTH) and _same_planes(identity, own)
+            is_same = not identity.differences(own, LENGTH) and _same_measures(identity, own)
             if is_final and is_same and not is_limited:
                 return TestFolder(run, True)
     asked = [weights, identity.to_dict(), is_limited]
@@ -150,10 +151,9 @@ def _may_begin_in(folder: Path, identity: Identity) -> bool:
     return record is None or not identity.differences(record[0])
 
 
-def _same_planes(ours: Identity, theirs: Identity) -> bool:
+def _same_measures(ours: Identity, theirs: Identity) -> bool:
+    """Compares the settings that both know: those of an older version knew fewer."""
     keys = set(ours.evaluation) & set(theirs.evaluation)
-    if not theirs.is_migrated:
-        keys = set(ours.evaluation) | set(theirs.evaluation)
     return all(
         json.dumps(ours.evaluation.get(key)) == json.dumps(theirs.evaluation.get(key))
         for key in keys

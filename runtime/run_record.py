@@ -1,6 +1,5 @@
 """``run.json``: what a run is, from its first moment, and what happened in it."""
 
-import hashlib
 import json
 import os
 import platform
@@ -14,9 +13,9 @@ import torch
 import yaml
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import EarlyStopping, Timer
-from torch import Tensor
 from torch.optim import Optimizer
 
+from regularizer_collection.functional.weights import weights_hash
 from regularizer_collection.runtime.atomic_write import atomic_write
 from regularizer_collection.runtime.identity import NOT_RECORDED, Identity
 
@@ -141,17 +140,6 @@ def read_record(folder: Path) -> tuple[Identity, dict[str, Any]] | None:
         config = yaml.safe_load((folder / "config.yaml").read_text())
         return Identity.of_config(config, commit=NOT_RECORDED, is_migrated=True), {}
     return None
-
-
-def weights_hash(state_dict: Mapping[str, Tensor]) -> str:
-    """Hashes the backbone's weights and buffers in a module's or a checkpoint's state dict."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(state_dict.items()):
-        if name.startswith("backbone."):
-            digest.update(name.encode())
-            dense = tensor.detach().cpu().contiguous()
-            digest.update(dense.flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()[:16]
 
 
 def _epochs(batches: int, trainer: Trainer) -> float:

@@ -19,6 +19,8 @@ TINY = {
         "logger": False,
     },
     "evaluation": {"num_planes": 1, "resolution": 10, "zoom_levels": [0.01]},
+    "robustness": {"num_images": 2, "num_steps": 1, "distance_steps": 1},
+    "calibration": {"num_foreign": 10},
 }
 
 
