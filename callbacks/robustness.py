@@ -16,6 +16,7 @@ from regularizer_collection.callbacks.robustness_figure import attack_figure
 from regularizer_collection.callbacks.robustness_record import robustness_record
 from regularizer_collection.functional.attacks import fmn_l2
 from regularizer_collection.functional.checks import check_at_least, check_between
+from regularizer_collection.functional.packed_maps import decode_map
 from regularizer_collection.functional.seeding import derive_seed
 from regularizer_collection.functional.weights import weights_hash
 
@@ -29,8 +30,8 @@ class Robustness(Measurement):
     All in pixels from 0 to 1, on the same test images for every network, as many of each class as
     of any other. Accuracies are shares of all images; those that are wrong before an attack stay
     wrong. A minimal distance is an upper bound: another attack might find a nearer image. Means are
-    logged as ``test/<measure>_accuracy/<strength>``, ``test/median_distance`` and
-    ``test/flatness``; :attr:`record` keeps the value of every image.
+    logged as ``test/<measure>_accuracy/<strength>``, ``test/median_distance_if_right``
+    and ``test/flatness``; :attr:`record` keeps the value of every image.
 
     Noise, corruptions, FGSM and the PGD of Hoffman et al. 2019 (accuracy after each of 40 steps of
     1/255) have fixed settings, so that all networks can be compared. A test that was killed goes on
@@ -147,18 +148,14 @@ class Robustness(Measurement):
             rank_zero_warn(f"the attacks may be too weak to mean robustness: {sign}")
 
     def _figure(self, subject: Subject, indices: Sequence[int]) -> Any:
-        shown = list(indices[:_NUM_SHOWN])
+        is_right = decode_map(self.record["values"]["clean"])
+        right = [index for index, flag in zip(indices, is_right, strict=True) if flag]
+        shown = (right or list(indices))[:_NUM_SHOWN]
         pixels, labels = subject.pixels(shown), subject.labels(shown)
-        before = subject.logits(pixels).argmax(1)
         nearest = fmn_l2(subject.logits, pixels, labels, self.protocol.distance_steps)
         nearest = torch.where(nearest.isnan(), pixels, nearest)
-        after = subject.logits(nearest).argmax(1)
-        said = [
-            f"{label}, said {first}, then {last}"
-            for label, first, last in zip(
-                labels.tolist(), before.tolist(), after.tolist(), strict=True
-            )
-        ]
+        classes = subject.logits(nearest).argmax(1).tolist()
+        said = [f"{was} becomes {now}" for was, now in zip(labels.tolist(), classes, strict=True)]
         return attack_figure(pixels, nearest, said)
 
 
@@ -171,7 +168,7 @@ def _metrics(record: dict[str, Any]) -> dict[str, float]:
         for strength, share in accuracy.get(group, {}).items()
     }
     metrics["corruption_accuracy"] = accuracy["corruptions"]
-    for name in ("median_distance", "flatness"):
+    for name in ("median_distance_if_right", "flatness"):
         if record[name] is not None:
             metrics[name] = record[name]
     return metrics

@@ -30,7 +30,8 @@ def robustness_record(
         num_pixels: Values of an image, channels times height times width.
 
     Returns:
-        Plain types: accuracies as shares of all images, median distances, the flatness of the
+        Plain types: accuracies as shares of all images, median distances (of all images, of which
+        wrong ones have 0, and of the right ones alone), the flatness of the
         boundary (1 if it is a hyperplane, Fawzi et al. 2016), and the signs of gradient masking.
     """
     everything = {
@@ -59,7 +60,10 @@ def robustness_record(
         },
         "accuracy": accuracy | {"corruptions": sum(corrupted) / len(corrupted)},
         "median_distance": _number(distances["distance"].median()),
-        "median_distance_normalised": _number(distances["distance_normalised"].median()),
+        "median_distance_if_right": _median(distances["distance"][flags["clean"]]),
+        "median_distance_if_right_normalised": _median(
+            distances["distance_normalised"][flags["clean"]]
+        ),
         "flatness": _flatness(flags["clean"], distances, num_pixels),
         "signs_of_gradient_masking": _signs(accuracy, checks, protocol),
         "values": {
@@ -77,9 +81,7 @@ def _flatness(is_right: Tensor, distances: dict[str, Tensor], num_pixels: int) -
     """
     ratios = distances["line_distance"] / distances["distance"]
     ratios = ratios[is_right & ratios.isfinite()]
-    if not len(ratios):
-        return None
-    return _number(ratios.median() * _MEDIAN_OF_NORMAL / math.sqrt(num_pixels))
+    return _median(ratios * _MEDIAN_OF_NORMAL / math.sqrt(num_pixels))
 
 
 def _signs(
@@ -102,6 +104,10 @@ def _signs(
         noise=by_eps("random_signs"),
         zero_gradients=zero_gradients,
     )
+
+
+def _median(values: Tensor) -> float | None:
+    return _number(values.median()) if len(values) else None
 
 
 def _number(value: Tensor) -> float | None:

@@ -1,11 +1,13 @@
 """What a run is: all that can change one of its numbers."""
 
 import hashlib
+import inspect
 import json
 import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
 
@@ -48,6 +50,7 @@ LENGTH = {
 }
 """Settings in which a run may differ from the one that it continues."""
 
+_CLASS_FOLDERS = {"backbones", "callbacks", "datamodules", "lightning_modules", "regularizers"}
 _DATA_KEYS_THAT_DO_NOT_COUNT = {"data_dir", "download", "verify", "seed"}
 _SAME_AS_NONE = {"trainer.precision": "32-true"}
 
@@ -139,7 +142,9 @@ class Identity:
         return [
             f"{key} is {ours.get(key)} here and {theirs.get(key)} there"
             for key in sorted(keys.difference(ignored))
-            if not _is_same(ours.get(key), theirs.get(key))
+            if not _is_same(
+                ours.get(key, _default(theirs, key)), theirs.get(key, _default(ours, key))
+            )
         ]
 
 
@@ -199,4 +204,31 @@ def _is_neutral(key: str) -> bool:
 
 
 def _is_same(ours: Any, theirs: Any) -> bool:
-    return bool(ours == theirs) or (ours in (None, [], {}) and theirs in (None, [], {}))
+    if ours in (None, [], {}):
+        return theirs in (None, [], {})
+    return bool(ours == theirs) or _is_moved(ours, theirs)
+
+
+def _is_moved(ours: Any, theirs: Any) -> bool:
+    """Tells whether two names are of one class of ours, which lay in another folder before."""
+    names = [str(value).rpartition(".") for value in (ours, theirs)]
+    return names[0][2] == names[1][2] and all(folder in _CLASS_FOLDERS for folder, _, _ in names)
+
+
+def _default(settings: dict[str, Any], key: str) -> Any:
+    """Returns what a class of ours takes for an argument that an older version did not have.
+
+    Args:
+        settings: Settings in which the argument stands.
+        key: Its key.
+    """
+    owner, _, argument = key.rpartition(".init_args.")
+    folder, _, name = str(settings.get(f"{owner}.class_path")).rpartition(".")
+    if key not in settings or folder not in _CLASS_FOLDERS:
+        return None
+    cls = getattr(import_module(f"regularizer_collection.{folder}"), name, object)
+    for base in inspect.getmro(cls):
+        parameter = inspect.signature(base).parameters.get(argument)
+        if parameter is not None and parameter.default is not parameter.empty:
+            return parameter.default
+    return None

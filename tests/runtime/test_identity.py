@@ -114,3 +114,25 @@ def test_it_survives_being_written():
 )
 def test_the_protocol_is_how_gradients_are_clipped(trainer, protocol):
     assert identity("trainer", trainer).protocol == protocol
+
+
+DATA = "datamodules.CIFAR100DataModule"
+
+
+def test_an_argument_that_an_older_version_did_not_have_stands_there_with_its_default():
+    old = identity("data", {"class_path": DATA, "init_args": {"batch_size": 100}})
+    new, other = (
+        identity("data", {"class_path": DATA, "init_args": {"batch_size": 100, "coarse": coarse}})
+        for coarse in (False, True)
+    )
+    assert new.differences(old) == old.differences(new) == []
+    assert other.differences(old) == ["data.init_args.coarse is True here and None there"]
+    assert old.differences(other) == ["data.init_args.coarse is None here and True there"]
+
+
+def test_a_class_that_moved_to_another_folder_is_the_same():
+    paths = ("lightning_modules.ResNet18", "backbones.ResNet18", "backbones.LeNet", "x.LeNet")
+    before, now, other, foreign = (identity("model", {"class_path": path}) for path in paths)
+    assert now.differences(before) == []
+    assert len(other.differences(now)) == 1
+    assert len(foreign.differences(other)) == 1
