@@ -13,7 +13,14 @@ import torch
 from pytorch_lightning import Callback, Trainer
 from torch import nn
 
-from regularizer_collection.callbacks import DataPlanes, Evaluation, Segments
+from regularizer_collection.callbacks import (
+    Calibration,
+    DataPlanes,
+    Evaluation,
+    Measurement,
+    Robustness,
+    Segments,
+)
 from regularizer_collection.datamodules import Shapes100DataModule
 from regularizer_collection.experiments.run import PROJECT
 from regularizer_collection.lightning_modules import (
@@ -179,7 +186,7 @@ def test_gradient_accumulation_equals_one_large_batch(tmp_path):
     torch.testing.assert_close(run(2), run(1), rtol=1e-6, atol=1e-6)
 
 
-def measure_planes(folder, devices):
+def measure(folder, devices):
     folder.mkdir()
     evaluation = WritingEvaluation(
         zoom_levels=(0.1, 0.01),
@@ -196,11 +203,19 @@ def measure_planes(folder, devices):
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-        callbacks=[evaluation],
+        callbacks=[
+            Robustness(7, num_steps=2, distance_steps=3, chunk_size=2),
+            Calibration(num_foreign=5),
+            evaluation,
+        ],
     )
     data = Shapes100DataModule(train_size=120, test_size=61, batch_size=20)
     trainer.test(NoRegClassifier(backbone()), data, verbose=False)
-    return json.loads((folder / "planes.json").read_text())
+    return {
+        "planes": json.loads((folder / "planes.json").read_text()),
+        "robustness": json.loads((folder / "robustness.json").read_text()),
+        "calibration": json.loads((folder / "calibration.json").read_text()),
+    }
 
 
 class WritingEvaluation(Evaluation):
@@ -208,14 +223,16 @@ class WritingEvaluation(Evaluation):
         leave_process_group()
 
     def on_test_end(self, trainer, pl_module):
-        if trainer.is_global_zero:
-            path = Path(trainer.default_root_dir) / "planes.json"
-            path.write_text(json.dumps(self.record))
+        for measurement in trainer.callbacks:
+            if isinstance(measurement, Measurement) and trainer.is_global_zero:
+                path = Path(trainer.default_root_dir) / f"{measurement.section}.json"
+                path.write_text(json.dumps(measurement.record))
 
 
-def test_two_processes_measure_the_planes_of_one(tmp_path):
-    one = measure_planes(tmp_path / "one", devices=1)
-    assert measure_planes(tmp_path / "two", devices=2) == one
+def test_two_processes_measure_what_one_measures(tmp_path):
+    one = measure(tmp_path / "one", devices=1)
+    assert one.keys() == {"planes", "robustness", "calibration"}
+    assert measure(tmp_path / "two", devices=2) == one
 
 
 class KilledInMidTraining(Callback):
