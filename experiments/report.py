@@ -20,6 +20,16 @@ from regularizer_collection.experiments.figures import (
     tv_figure,
 )
 from regularizer_collection.experiments.marked_part import replace_part
+from regularizer_collection.experiments.measure_correlations import correlation_tables
+from regularizer_collection.experiments.robustness_figures import robustness_figure
+from regularizer_collection.experiments.robustness_tables import (
+    CALIBRATION,
+    ROBUSTNESS,
+    distance_table,
+    masking_notes,
+    means_table,
+    measured,
+)
 from regularizer_collection.experiments.source_experiment import DIFFERENCES, source_accuracy
 from regularizer_collection.experiments.tables import (
     accuracy_table,
@@ -168,6 +178,7 @@ def _notes(results: list[dict[str, Any]]) -> list[str]:
         "images against no_reg, corrected by Holm; everything else has an interval and no p-value."
     )
     notes += _bounds(results)
+    notes += masking_notes(measured(results, "robustness"))
     return [*notes, *DIFFERENCES]
 
 
@@ -211,6 +222,7 @@ def _tables(df: pd.DataFrame, results: list[dict[str, Any]]) -> dict[str, pd.Dat
         tables["Class changes on segments between test images (changes)"] = mean_table(
             df, "segments", "class_changes"
         )
+    tables |= _robustness_tables(results)
     if _has(df, "random"):
         for title, measure in _RANDOM_MEASURES.items():
             tables[f"{title}, random planes"] = tv_table(df, measure)
@@ -223,11 +235,30 @@ def _tables(df: pd.DataFrame, results: list[dict[str, Any]]) -> dict[str, pd.Dat
     return tables
 
 
+def _robustness_tables(results: list[dict[str, Any]]) -> dict[str, pd.DataFrame]:
+    tables = {}
+    if attacked := measured(results, "robustness"):
+        n = attacked[0]["measurements"]["robustness"]["num_images"]
+        tables[f"Robustness ({n} test images)"] = means_table(attacked, ROBUSTNESS)
+        distances = distance_table(attacked)
+        if not distances.empty:
+            name = "Distance of right images from another class (ratio to no_reg)"
+            tables[name] = distances
+    if calibrated := measured(results, "calibration"):
+        tables["Calibration (all test images)"] = means_table(calibrated, CALIBRATION)
+    for kind, table in correlation_tables(results).items():
+        name = f"What boundary measures go along with, {kind}"
+        tables[f"{name} (Kendall's tau, n = {len(attacked)} networks)"] = table
+    return tables
+
+
 def _with_numbers(df: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """Writes how many networks stand behind each row."""
     networks = df.drop_duplicates(["variant", "seed", "fingerprint"])["variant"].value_counts()
     return {
-        name: table.rename(index=lambda variant: f"{variant} (n = {networks[variant]})")
+        name: table.rename(
+            index=lambda row: f"{row} (n = {networks[row]})" if row in networks else row
+        )
         for name, table in tables.items()
     }
 
@@ -249,6 +280,8 @@ def _figures(df: pd.DataFrame, results: list[dict[str, Any]]) -> dict[str, Figur
     figures = {"Accuracy": accuracy_figure(df)}
     if _has(df, "data"):
         figures["Excess smoothness at equal accuracy"] = excess_smoothness_figure(results)
+    if attacked := measured(results, "robustness"):
+        figures["Robustness"] = robustness_figure(attacked)
     figures["Learning curves"] = learning_curve_figure(results)
     if _has(df, "data"):
         figures["Class maps on planes between test images"] = data_plane_figure(results)
@@ -290,12 +323,15 @@ def _flat(table: pd.DataFrame) -> pd.DataFrame:
     """Writes headers of two levels as one, and what is missing as words."""
     flat = table.astype(object).where(table.notna(), "not known")
     if table.columns.nlevels > 1:
-        flat.columns = [f"zoom {zoom:g} {name}" for zoom, name in table.columns]
+        flat.columns = [
+            f"{group if isinstance(group, str) else f'zoom {group:g}'} {name}"
+            for group, name in table.columns
+        ]
     return flat
 
 
 def _file_name(name: str) -> str:
-    """Shortens a title to a file's name: what is in brackets and after a comma stays out of it."""
+    """Shortens a title to a file's name: what is in brackets stays out of it."""
     title = name.split(" (")[0]
     kept = "".join(character if character.isalnum() else " " for character in title.lower())
     return "_".join(kept.split())

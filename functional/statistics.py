@@ -269,3 +269,20 @@ def holm(p_values: Iterable[float]) -> list[float]:
         highest = max(highest, min(1.0, (len(order) - rank) * p[index]))
         adjusted[index] = highest
     return adjusted.tolist()
+
+
+def kendall_matrix(values: ArrayLike) -> np.ndarray:
+    """Computes Kendall's tau-b of every pair of measures (Kendall 1945).
+
+    Args:
+        values: Values [networks, measures].
+
+    Returns:
+        Tau [measures, measures]; NaN where a measure is the same for all networks.
+    """
+    array = np.asarray(values, dtype=float)
+    signs = np.sign(array[:, None] - array[None]).reshape(-1, array.shape[1])
+    agreement = signs.T @ signs
+    scale = np.sqrt(np.diag(agreement))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return agreement / np.outer(scale, scale)

@@ -66,13 +66,41 @@ def made_up(variant, seed, num_planes=6, **overrides):
                     "image_indices": [[0, 1], [2, 3]],
                     "values": {"class_changes": [1, 2], "length": [3.0, 4.0]},
                 },
-            }
+            },
+            "robustness": robustness(rng),
+            "calibration": {
+                "nll": rng.uniform(1, 2),
+                "brier": rng.uniform(0, 1),
+                "calibration_error": rng.uniform(0, 0.2),
+                "calibration_error_if_calibrated": 0.01,
+                "foreign_images": {"noise": {"logsumexp": {"auroc": rng.uniform(), "fpr95": 0.5}}},
+            },
         },
         "history": {"test_curve/accuracy": [[10, 0.1 * seed], [20, 0.2 * seed]]},
         "singular_value_quantiles": {"conv1": [0.5, 1.0, 1.5], "fc": [0.9, 1.0, 1.1]},
     }
     facts = {key: overrides.pop(key) for key in ("epochs", "data") if key in overrides}
     return results | overrides | {"facts": results["facts"] | facts}
+
+
+def robustness(rng):
+    shares = np.sort(rng.uniform(0, 0.5, 41))[::-1].tolist()
+    distances = [0.0, None, *rng.uniform(0.1, 1, 4)]
+    return {
+        "num_images": 6,
+        "accuracy": {
+            "clean": shares[0],
+            "noise": {"0.1": rng.uniform(0, 0.5)},
+            "fgsm": {"1_255": rng.uniform(0, 0.5)},
+            "pgd": {"1_255": rng.uniform(0, 0.5)},
+            "pgd_by_steps": shares,
+            "corruptions": rng.uniform(0, 0.5),
+        },
+        "median_distance_if_right": rng.uniform(0.1, 1),
+        "flatness": rng.uniform(0.2, 1),
+        "signs_of_gradient_masking": [],
+        "values": {"distance": distances},
+    }
 
 
 @pytest.fixture

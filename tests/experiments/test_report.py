@@ -1,3 +1,4 @@
+import json
 import re
 
 import pandas as pd
@@ -43,7 +44,7 @@ def test_the_source_stands_beside_ours_with_the_known_differences(report):
 def test_the_page_needs_no_other_file(report):
     page = (report / "index.html").read_text()
     sources = re.findall(r"(?:src|href)='([^']{1,40})", page)
-    assert len(sources) == 8
+    assert len(sources) == 9
     assert all(source.startswith("data:image/png;base64,") for source in sources)
 
 
@@ -54,8 +55,35 @@ def test_no_p_value_is_of_planes_and_every_table_says_its_unit_and_n(report):
     assert with_p == ["Boundary density on planes between test images (1 / input unit)"]
     for name, table in tables.items():
         assert re.search(r"\(.+\)", name), f"{name} has no unit"
-        assert "no_reg (n = 5)" in table
+        assert "no_reg (n = 5)" in table or re.search("n = 25 networks|to no_reg", name), name
     assert "Every interval is over networks" in markdown
+
+
+def test_robustness_and_calibration_have_tables_and_a_figure(report):
+    names = {path.name for path in report.iterdir()}
+    assert {"robustness.csv", "calibration.csv", "robustness.png"} <= names
+    assert "what_boundary_measures_go_along_with_given_accuracy.csv" in names
+    markdown = (report / "report.md").read_text()
+    assert "PGD 1/255 (%) mean" in markdown
+
+
+def test_a_network_that_masks_its_gradients_is_named(leave, tmp_path):
+    path = leave("no_reg", 0)
+    results = json.loads(path.read_text())
+    results["measurements"]["robustness"]["signs_of_gradient_masking"] = ["it rounds"]
+    path.write_text(json.dumps(results))
+    assert main(["report", str(tmp_path), "--out", str(tmp_path / "report")]) == 0
+    expected = "no_reg, seed 0: accuracies under attack are no measure of robustness, as it rounds."
+    assert expected in (tmp_path / "report/report.md").read_text()
+
+
+def test_runs_without_robustness_have_a_report_without(leave, tmp_path):
+    path = leave("no_reg", 0)
+    results = json.loads(path.read_text())
+    del results["measurements"]["robustness"], results["measurements"]["calibration"]
+    path.write_text(json.dumps(results))
+    assert main(["report", str(tmp_path), "--out", str(tmp_path / "report")]) == 0
+    assert "obustness" not in (tmp_path / "report/report.md").read_text()
 
 
 def test_what_the_maps_may_have_missed_is_told(report):

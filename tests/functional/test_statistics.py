@@ -18,6 +18,7 @@ from regularizer_collection.functional.statistics import (
     dunnett,
     equivalence,
     holm,
+    kendall_matrix,
     log_of_means,
     restricted_mean,
     welch,
@@ -285,3 +286,18 @@ def test_holm_passes_over_tests_that_could_not_be_made():
     adjusted = holm([float("nan"), 0.02])
     assert math.isnan(adjusted[0])
     assert adjusted[1] == pytest.approx(0.02)
+
+
+def test_taus_are_scipys_with_ties_too():
+    values = np.random.default_rng(0).integers(0, 6, (15, 4)).astype(float)
+    found = kendall_matrix(values)
+    for row in range(4):
+        for column in range(4):
+            expected = scipy.stats.kendalltau(values[:, row], values[:, column]).statistic
+            assert found[row, column] == pytest.approx(expected)
+
+
+def test_a_measure_that_never_differs_has_no_tau():
+    found = kendall_matrix([[1.0, 2.0], [1.0, 3.0], [1.0, 1.0]])
+    assert np.isnan(found[0, 1])
+    assert found[1, 1] == pytest.approx(1)

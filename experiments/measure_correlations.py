@@ -1,0 +1,111 @@
+"""Do boundary measures mean anything? Which go along with accuracy and robustness."""
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from regularizer_collection.experiments.robustness_tables import CALIBRATION, ROBUSTNESS, measured
+from regularizer_collection.functional.statistics import kendall_matrix
+
+Run = dict[str, Any]
+_DRAWS = 500
+_NETWORKS_NEEDED = 3
+
+
+def _planes(kind: str, measure: str, zoom: str | None = None) -> Callable[[Run], float]:
+    def read(run: Run) -> float:
+        planes = run["measurements"]["planes"].get(kind, {})
+        values = planes.get("zoom_levels", {}).get(zoom, {}) if zoom else planes.get("values", {})
+        return float(np.mean(values[measure])) if measure in values else math.nan
+
+    return read
+
+
+MEASURES: dict[str, Callable[[Run], float]] = {
+    "boundary density, data planes": _planes("data", "boundary_density"),
+    "fragments, data planes": _planes("data", "num_fragments"),
+    "class changes, segments": _planes("segments", "class_changes"),
+    "boundary density, random planes": _planes("random", "boundary_density", "zoom_0.025"),
+    "isotropic TV, random planes (should fail)": _planes("random", "tv_isotropic", "zoom_0.025"),
+    "flatness": ROBUSTNESS["flatness"],
+}
+OUTCOMES: dict[str, Callable[[Run], float]] = {
+    "accuracy": lambda run: run["test"]["accuracy"],
+    "distance": ROBUSTNESS["distance of right images (pixels, Euclidean)"],
+    "PGD 1/255": ROBUSTNESS["PGD 1/255 (%)"],
+    "noise 0.1": ROBUSTNESS["noise 0.1 (%)"],
+    "corruptions": ROBUSTNESS["corruptions (%)"],
+    "log-likelihood": lambda run: -CALIBRATION["negative log-likelihood (nats)"](run),
+}
+
+
+def correlation_tables(results: Sequence[Run], seed: int = 0) -> dict[str, pd.DataFrame]:
+    """Correlates boundary measures with what they might stand for (Kendall's tau-b).
+
+    Args:
+        results: Loaded results.
+        seed: Seed of the resampling.
+
+    Returns:
+        By kind: "within variants" (the mean over variants of three or more networks), "between
+        variants" (of their means), "given accuracy" (partial, over all networks). Rows: measures.
+        Columns: outcomes, as text "tau [low, high]" with the 95 % interval from resampling
+        variants, then networks. Empty if fewer than two variants have three measured networks.
+    """
+    runs = measured(measured(results, "robustness"), "calibration")
+    read = [*MEASURES.values(), *OUTCOMES.values()]
+    groups: dict[str, list[list[float]]] = {}
+    for run in runs:
+        groups.setdefault(run["variant"], []).append([of(run) for of in read])
+    values = [
+        np.array(networks) for networks in groups.values() if len(networks) >= _NETWORKS_NEEDED
+    ]
+    if len(values) < 2 or not np.isfinite(np.concatenate(values)).all():
+        return {}
+    generator = np.random.default_rng(seed)
+    draws = [_taus(_resampled(values, generator)) for _ in range(_DRAWS)]
+    tables = {}
+    for number, (kind, taus) in enumerate(zip(_KINDS, _taus(values), strict=True)):
+        low, high = _interval(np.array([draw[number] for draw in draws]))
+        tables[kind] = pd.DataFrame(
+            [
+                [
+                    f"{taus[row, column]:.2f} [{low[row, column]:.2f}, {high[row, column]:.2f}]"
+                    for column in range(len(MEASURES), len(read))
+                ]
+                for row in range(len(MEASURES))
+            ],
+            index=list(MEASURES),
+            columns=list(OUTCOMES),
+        )
+    return tables
+
+
+_KINDS = ("within variants", "between variants", "given accuracy")
+
+
+def _taus(groups: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns the matrices of tau within groups, between their means, and given accuracy."""
+    of_groups = np.array([kendall_matrix(group) for group in groups])
+    with np.errstate(invalid="ignore"):  # one network drawn again and again has no tau
+        within = np.nansum(of_groups, axis=0) / np.isfinite(of_groups).sum(0)
+    between = kendall_matrix(np.array([group.mean(0) for group in groups]))
+    overall = kendall_matrix(np.concatenate(groups))
+    given = overall[:, [len(MEASURES)]]
+    rest = np.sqrt(np.clip((1 - given**2) * (1 - given.T**2), 1e-12, None))
+    return within, between, (overall - given * given.T) / rest
+
+
+def _interval(draws: np.ndarray) -> np.ndarray:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a measure that never differs has no tau
+        return np.nanquantile(draws, (0.025, 0.975), axis=0)
+
+
+def _resampled(groups: Sequence[np.ndarray], generator: np.random.Generator) -> list[np.ndarray]:
+    chosen = (groups[n] for n in generator.integers(len(groups), size=len(groups)))
+    return [group[generator.integers(len(group), size=len(group))] for group in chosen]

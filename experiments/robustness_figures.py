@@ -1,0 +1,56 @@
+"""Pictures of robustness over finished runs."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from regularizer_collection.experiments.tables import in_order
+from regularizer_collection.functional.statistics import confidence_interval
+
+Results = list[dict[str, Any]]
+
+
+def robustness_figure(results: Results) -> Figure:
+    """Draws accuracy under noise and attack, and how far right images are from another class.
+
+    A line is the mean over networks, a band its 95 % interval; one network has no band.
+
+    Args:
+        results: Loaded results whose robustness is known.
+    """
+    figure = Figure(figsize=(11, 4), layout="constrained")
+    noise, attack, distance = figure.subplots(1, 3)
+    for variant in in_order(pd.Series([run["variant"] for run in results])):
+        records = [r["measurements"]["robustness"] for r in results if r["variant"] == variant]
+        name = f"{variant} (n = {len(records)})"
+        sigmas = [0.0, *map(float, records[0]["accuracy"]["noise"])]
+        by_noise = [[r["accuracy"]["clean"], *r["accuracy"]["noise"].values()] for r in records]
+        _draw(noise, sigmas, 100 * np.array(by_noise), name)
+        by_steps = 100 * np.array([r["accuracy"]["pgd_by_steps"] for r in records])
+        _draw(attack, range(by_steps.shape[1]), by_steps, name)
+        furthest = np.linspace(0, 1.5, 61)
+        lengths = [_lengths(record) for record in records]
+        shares = np.array([[(own > t).mean() for t in furthest] for own in lengths])
+        _draw(distance, furthest, 100 * shares, name)
+    noise.set(xlabel="standard deviation of the noise (pixels from 0 to 1)")
+    noise.set_ylabel("accuracy (%), mean and 95 % interval over networks")
+    attack.set(xlabel="steps of PGD, of 1/255 each", xlim=(0, 15))
+    distance.set(xlabel="Euclidean change allowed (pixels from 0 to 1)")
+    distance.set_ylabel("images known to need a larger change (%, upper bound)")
+    noise.legend(fontsize=7)
+    return figure
+
+
+def _lengths(record: dict[str, Any]) -> np.ndarray:
+    return np.array([np.inf if d is None else d for d in record["values"]["distance"]])
+
+
+def _draw(axis: Any, x: Any, curves: np.ndarray, name: str) -> None:
+    x = list(x)
+    (line,) = axis.plot(x, curves.mean(0), label=name)
+    if len(curves) > 1:
+        half_widths = np.array([confidence_interval(values)[1] for values in curves.T])
+        low, high = curves.mean(0) - half_widths, curves.mean(0) + half_widths
+        axis.fill_between(x, low, high, alpha=0.2, color=line.get_color())

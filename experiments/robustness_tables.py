@@ -1,0 +1,134 @@
+"""Tables of robustness and calibration; every interval is over networks."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from regularizer_collection.experiments.tables import BASELINE, in_order
+from regularizer_collection.functional.statistics import confidence_interval, welch
+
+Run = dict[str, Any]
+
+
+def _accuracy(*keys: str) -> Callable[[Run], float]:
+    def read(run: Run) -> float:
+        value = run["measurements"]["robustness"]["accuracy"]
+        for key in keys:
+            value = value.get(key, {}) if isinstance(value, dict) else {}
+        return 100 * value if isinstance(value, int | float) else math.nan
+
+    return read
+
+
+def _robustness(key: str) -> Callable[[Run], float]:
+    return lambda run: _known(run["measurements"]["robustness"][key])
+
+
+def _calibration(key: str) -> Callable[[Run], float]:
+    return lambda run: _known(run["measurements"]["calibration"][key])
+
+
+def _told_apart(run: Run) -> float:
+    foreign = run["measurements"]["calibration"]["foreign_images"]
+    areas = [scores["logsumexp"]["auroc"] for scores in foreign.values()]
+    return float(np.mean(areas)) if areas else math.nan
+
+
+ROBUSTNESS: dict[str, Callable[[Run], float]] = {
+    "clean (%)": _accuracy("clean"),
+    "noise 0.1 (%)": _accuracy("noise", "0.1"),
+    "FGSM 1/255 (%)": _accuracy("fgsm", "1_255"),
+    "PGD 1/255 (%)": _accuracy("pgd", "1_255"),
+    "corruptions (%)": _accuracy("corruptions"),
+    "distance of right images (pixels, Euclidean)": _robustness("median_distance_if_right"),
+    "flatness": _robustness("flatness"),
+}
+"""What is read of each run's robustness, by the title of its column."""
+
+CALIBRATION: dict[str, Callable[[Run], float]] = {
+    "negative log-likelihood (nats)": _calibration("nll"),
+    "Brier score": _calibration("brier"),
+    "calibration error": _calibration("calibration_error"),
+    "of which chance": _calibration("calibration_error_if_calibrated"),
+    "foreign images told apart (AUROC)": _told_apart,
+}
+"""What is read of each run's calibration, by the title of its column."""
+
+
+def measured(results: Sequence[Run], section: str) -> list[Run]:
+    """Returns the runs of which a section was measured."""
+    return [run for run in results if run["measurements"].get(section)]
+
+
+def means_table(
+    results: Sequence[Run], measures: dict[str, Callable[[Run], float]]
+) -> pd.DataFrame:
+    """Summarises measures of networks.
+
+    Args:
+        results: Loaded results, of which all measures are known.
+        measures: What is read of a run, by title.
+
+    Returns:
+        Rows: variants. Columns: title x (``mean``, ``conf_interval``), the latter the half-width of
+        the 95 % interval over networks; NaN for a single network.
+    """
+    rows: dict[str, dict[tuple[str, str], float]] = {}
+    for variant in in_order(pd.Series([run["variant"] for run in results])):
+        networks = [run for run in results if run["variant"] == variant]
+        rows[variant] = {}
+        for title, read in measures.items():
+            values = [value for run in networks if math.isfinite(value := read(run))]
+            mean, half_width = confidence_interval(values) if values else (math.nan, math.nan)
+            rows[variant] |= {(title, "mean"): mean, (title, "conf_interval"): half_width}
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    table.columns = pd.MultiIndex.from_tuples(table.columns)
+    return table
+
+
+def distance_table(results: Sequence[Run]) -> pd.DataFrame:
+    """Compares the distance to the nearest other class with that of ``no_reg``.
+
+    Of each network the median over the images that it classifies rightly; of their logarithms
+    Welch's interval, so that the difference is a ratio.
+
+    Args:
+        results: Loaded results whose robustness is known.
+
+    Returns:
+        Rows: variants but the baseline. Columns: ``networks``, ``ratio`` to the baseline, ``low``
+        and ``high`` ends of its 95 % interval; NaN where a variant has one network.
+    """
+    read = _robustness("median_distance_if_right")
+    logs: dict[str, list[float]] = {}
+    for run in results:
+        if (distance := read(run)) > 0:
+            logs.setdefault(run["variant"], []).append(math.log(distance))
+    rows = {}
+    for variant in in_order(pd.Series(list(logs), dtype=str)):
+        if variant != BASELINE and BASELINE in logs:
+            compared = welch(logs[variant], logs[BASELINE])
+            rows[variant] = {
+                "networks": len(logs[variant]),
+                "ratio": math.exp(compared.difference),
+                "low": math.exp(compared.difference - compared.half_width),
+                "high": math.exp(compared.difference + compared.half_width),
+            }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def masking_notes(results: Sequence[Run]) -> list[str]:
+    """Says of which networks the accuracies under attack cannot be believed, and why."""
+    return [
+        f"{run['variant']}, seed {run['seed']}: accuracies under attack are no measure of "
+        f"robustness, as {'; '.join(signs)}."
+        for run in results
+        if (signs := run["measurements"]["robustness"]["signs_of_gradient_masking"])
+    ]
+
+
+def _known(value: float | None) -> float:
+    return math.nan if value is None else value
