@@ -1,5 +1,6 @@
 """What happens around training."""
 
+from regularizer_collection.callbacks.adversarial_planes import AdversarialPlanes
 from regularizer_collection.callbacks.calibration import Calibration
 from regularizer_collection.callbacks.dashboard import Dashboard
 from regularizer_collection.callbacks.data_planes import DataPlanes
@@ -17,6 +18,7 @@ from regularizer_collection.callbacks.weight_growth import WeightGrowth
 from regularizer_collection.callbacks.weight_projection import WeightProjection
 
 __all__ = [
+    "AdversarialPlanes",
     "Calibration",
     "Dashboard",
     "DataPlanes",

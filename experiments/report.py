@@ -156,6 +156,7 @@ _KINDS = {
     "random": "random planes",
     "data": "planes between test images",
     "segments": "segments between test images",
+    "adversarial": "planes through the nearest other class",
 }
 
 
@@ -218,6 +219,10 @@ def _tables(df: pd.DataFrame, results: list[dict[str, Any]]) -> dict[str, pd.Dat
         excess = excess_table(network_points(results))
         if not excess.empty:
             tables["Boundary density at equal accuracy (ratio to no_reg on its way)"] = excess
+    if _has(df, "adversarial"):
+        for measure, unit in (("boundary_density", "1 / input unit"), ("distance", "input units")):
+            title = f"{measure.replace('_', ' ').capitalize()} on adversarial planes ({unit})"
+            tables[title] = mean_table(df, "adversarial", measure)
     if _has(df, "segments"):
         tables["Class changes on segments between test images (changes)"] = mean_table(
             df, "segments", "class_changes"

@@ -122,3 +122,34 @@ def as_class_map(labels: Tensor) -> Tensor:
             "expected non-empty [height, width] of an integer type"
         )
     return labels.detach().to("cpu", torch.int64)
+
+
+def boundary_curvature(labels: Tensor, label: int, half_width: float, within: float) -> float:
+    """Fits a parabola to the boundary that is met along the first direction.
+
+    In the rows within a distance of the middle row, the first change from the label to the right of
+    the middle is at offset(t) = d + curvature * t^2 / 2, t the coordinate of the row, up to a slope
+    that is fitted too. Above 0 the boundary bends away from the image, below 0 around it.
+
+    Args:
+        labels: Class map [resolution, resolution], rows along the second direction.
+        label: Class of the image in the middle.
+        half_width: Half-width of the plane in input units.
+        within: Largest coordinate of the rows that count, in input units.
+
+    Returns:
+        Curvature (1 / input unit); NaN if fewer than five rows meet a boundary.
+    """
+    resolution = len(labels)
+    coordinates = torch.linspace(-half_width, half_width, resolution, dtype=torch.float64)
+    right = labels[:, coordinates >= 0] != label
+    first = right.int().argmax(1)
+    is_met = right.any(1) & (coordinates.abs() <= within)
+    if is_met.sum() < 5:
+        return math.nan
+    spacing = 2 * half_width / (resolution - 1)
+    # Between the last column of the label and the first of another.
+    offset = coordinates[coordinates >= 0][first[is_met]] - spacing / 2
+    t = coordinates[is_met]
+    terms = torch.stack([torch.ones_like(t), t, t.square() / 2], 1)
+    return torch.linalg.lstsq(terms, offset[:, None]).solution[2].item()

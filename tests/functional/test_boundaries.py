@@ -11,6 +11,7 @@ from hypothesis.extra import numpy as hnp
 from torch import Tensor
 
 from regularizer_collection.functional.boundaries import (
+    boundary_curvature,
     boundary_density,
     boundary_distance,
     boundary_length,
@@ -208,3 +209,22 @@ def test_fragments_are_the_components_of_the_graph_of_equal_neighbours(labels: T
 def test_not_a_class_map(measure, labels: Tensor) -> None:
     with pytest.raises(ValueError, match=r"got a class map of shape .*; expected non-empty"):
         measure(labels)
+
+
+@pytest.mark.parametrize("radius", [2.0, 5.0])
+@pytest.mark.parametrize("side", [1, -1])
+def test_the_curvature_of_a_circle_is_one_over_its_radius(radius, side):
+    """The image lies in the middle, 1 from the circle: inside it, or outside."""
+    x = torch.linspace(-3, 3, 601, dtype=torch.float64)
+    centre = 1 - radius if side > 0 else 1 + radius
+    distance = ((x[None] - centre).square() + x[:, None].square()).sqrt()
+    labels = ((distance > radius) if side > 0 else (distance < radius)).long()
+    found = boundary_curvature(labels, 0, 3.0, within=1.0)
+    assert found == pytest.approx(-side / radius, rel=0.1)
+
+
+def test_a_straight_boundary_has_no_curvature_and_none_no_number():
+    x = torch.linspace(-3, 3, 61)
+    straight = (x[None] + 0.3 * x[:, None] > 1).long()
+    assert abs(boundary_curvature(straight, 0, 3.0, within=1.0)) < 0.05
+    assert math.isnan(boundary_curvature(torch.zeros(61, 61).long(), 0, 3.0, within=1.0))

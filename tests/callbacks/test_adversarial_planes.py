@@ -1,0 +1,76 @@
+import pytest
+import torch
+from torch import nn
+
+from regularizer_collection.callbacks import AdversarialPlanes, Evaluation
+from regularizer_collection.callbacks.adversarial_planes import _directions
+from regularizer_collection.lightning_modules import NoRegClassifier
+
+
+class Ball(nn.Module):
+    """Class 0 within a distance of the origin of the normalised images, class 1 beyond."""
+
+    def __init__(self, radius):
+        super().__init__()
+        self.radius = nn.Parameter(torch.tensor(radius))
+
+    def forward(self, images):
+        beyond = images.flatten(1).norm(dim=1) - self.radius
+        rest = images.new_full((len(images), 98), -1e3)
+        return torch.cat([torch.zeros_like(beyond)[:, None], beyond[:, None], rest], 1)
+
+
+def measured(make_trainer, data, backbone, **options):
+    planes = AdversarialPlanes(**({"num_planes": 4, "resolution": 101} | options))
+    evaluation = Evaluation(num_planes=1, resolution=5, zoom_levels=(1.0,), plane_sets=[planes])
+    trainer = make_trainer(callbacks=[evaluation])
+    trainer.test(NoRegClassifier(backbone), data, verbose=False)
+    return evaluation.record["adversarial"], trainer
+
+
+def test_distance_density_and_curvature_are_those_of_a_sphere(make_trainer, tiny_data):
+    tiny_data.setup("test")
+    norms = tiny_data.normalize(tiny_data.images_and_labels("test")[0]).flatten(1).norm(dim=1)
+    radius = 1.3 * norms.max().item()
+    record, trainer = measured(make_trainer, tiny_data, Ball(radius))
+    for (index,), distance, curvature, density in zip(
+        record["image_indices"], *(record["values"][name] for name in VALUES), strict=True
+    ):
+        expected = radius - norms[index].item()
+        # The box of pixels lies between the image and the nearest point of the sphere for some.
+        assert distance >= 0.999 * expected
+        assert abs(curvature) < 2 / distance
+        # One curve crosses a square of side 6 distances.
+        assert 0.5 / (6 * distance) < density < 2 / (6 * distance)
+    logged = trainer.callback_metrics["test/boundary_density/adversarial"].item()
+    densities = record["values"]["boundary_density"]
+    assert logged == pytest.approx(sum(densities) / len(densities))
+
+
+VALUES = ("distance", "curvature", "boundary_density")
+
+
+def test_a_network_without_a_boundary_has_none(make_trainer, tiny_data):
+    class Constant(nn.Module):
+        def forward(self, images):
+            return images.flatten(1)[:, :100] * 0 + torch.arange(100.0)
+
+    record, trainer = measured(make_trainer, tiny_data, Constant())
+    assert record["values"]["distance"] == [None] * 4
+    assert record["values"]["boundary_density"] == [0.0] * 4
+    assert "test/distance/adversarial" not in trainer.callback_metrics
+
+
+def test_the_first_direction_is_the_attacks_and_both_are_orthonormal():
+    toward = torch.randn(3, 4, 4, generator=torch.Generator().manual_seed(0)).double()
+    first, second = _directions(toward, 7)
+    torch.testing.assert_close(first, (toward / toward.norm()).float())
+    assert second.norm().item() == pytest.approx(1, abs=1e-6)
+    assert abs((first * second).sum().item()) < 1e-6
+    assert torch.equal(_directions(toward, 7), _directions(toward, 7))
+    assert not torch.equal(_directions(toward, 8)[1], second)
+
+
+def test_refuses_no_steps():
+    with pytest.raises(ValueError, match="distance_steps is 0; give 1 or more"):
+        AdversarialPlanes(distance_steps=0)
