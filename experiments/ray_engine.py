@@ -31,6 +31,10 @@ def run_on_ray(
         ConnectionError: If no cluster answers at the address, or lets us in.
         ValueError: If no cluster of this size could ever make a run.
     """
+    if address is not None and _TOKEN.exists():
+        # A cluster that was started with a token of this machine asks for it; Ray looks here as it
+        # is imported.
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
     try:
         import ray
     except ImportError as error:
@@ -39,9 +43,6 @@ def run_on_ray(
         ) from error
 
     _check_that_it_answers(address)
-    if address is not None and _TOKEN.exists():
-        # A cluster that was started with a token of this machine asks for it.
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
     try:
         ray.init(
             address=address or "local",

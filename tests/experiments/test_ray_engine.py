@@ -1,0 +1,156 @@
+import os
+import socket
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from regularizer_collection.experiments import ray_engine
+from regularizer_collection.experiments.ray_engine import run_on_ray
+from regularizer_collection.experiments.run import PROJECT, Run
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+@pytest.fixture
+def head():
+    """A cluster of one CPU that ``ray start --head`` made; yields its address."""
+    pytest.importorskip("ray")
+    port = free_port()
+    # Below /tmp: the paths of Ray's sockets may have 107 characters.
+    folder = f"/tmp/ray_{os.getpid()}_{port}"
+    command = [
+        *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--num-cpus=1"),
+        *(f"--port={port}", f"--temp-dir={folder}", "--include-dashboard=false", "--block"),
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            break
+        except OSError:
+            assert process.poll() is None
+            time.sleep(0.2)
+    yield f"127.0.0.1:{port}"
+    process.terminate()
+    process.wait()
+    subprocess.run(["pkill", "-KILL", "-f", folder], check=False)
+    subprocess.run(["rm", "-rf", folder], check=True)
+
+
+def test_a_cluster_that_was_started_by_hand_lets_us_in_and_makes_the_run(head, tmp_path):
+    options = ("--overlay", "smoke.yaml", "--data.train_size", "60", "--data.test_size", "40")
+    command = [
+        *(sys.executable, str(PROJECT / "cli.py"), "study", "--variants", "no_reg"),
+        *("--seeds", "0", "--root", str(tmp_path / "runs"), "--data.batch_size", "20", *options),
+        *("--engine", "ray", "--ray_address", head, "--cpus_per_run", "1"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=480, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "no_reg seed 0: finished" in done.stdout
+    assert (tmp_path / "runs/no_reg/seed_0/results.json").exists()
+
+
+class FakeRay:
+    """Runs tasks at once, in this process."""
+
+    exceptions = SimpleNamespace(RayError=OSError)
+
+    def __init__(self, refuses=False, **resources):
+        self.refuses, self.resources, self.shut_down = refuses, resources, False
+
+    def init(self, address, **options):
+        if self.refuses:
+            raise RuntimeError("token is missing")
+        self.address, self.options = address, options
+
+    def cluster_resources(self):
+        return self.resources
+
+    def remote(self, **options):
+        return lambda make: SimpleNamespace(remote=lambda run: (make, run))
+
+    def wait(self, pending, num_returns):
+        return pending[:num_returns], pending[num_returns:]
+
+    def get(self, task):
+        make, run = task
+        if run.seed == 2:
+            raise OSError("worker died")
+        return make(run)
+
+    def shutdown(self):
+        self.shut_down = True
+
+
+@pytest.fixture
+def ray(monkeypatch):
+    def ray(**options):
+        fake = FakeRay(**options)
+        monkeypatch.setitem(sys.modules, "ray", fake)
+        return fake
+
+    return ray
+
+
+def runs(tmp_path):
+    return [Run("no_reg", seed, tmp_path) for seed in range(3)]
+
+
+def test_runs_that_fail_or_whose_worker_dies_are_told(ray, tmp_path, monkeypatch, capsys):
+    fake = ray(CPU=2.0)
+    monkeypatch.setattr(ray_engine, "_make", lambda run: run.seed)
+    failed = run_on_ray(runs(tmp_path), None, 1, 0)
+    assert {run.seed: code for run, code in failed.items()} == {1: 1, 2: 1}
+    printed = capsys.readouterr().out
+    assert "no_reg seed 0: finished" in printed
+    assert "no_reg seed 2: worker died" in printed
+    assert fake.address == "local"
+    assert fake.shut_down
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [((3, 0), "a run asks for 3 CPUs, the cluster has 2"), ((1, 1), "asks for 1 GPUs, .* has 0")],
+)
+def test_a_cluster_that_is_too_small_is_refused_at_once(asked, message, ray, tmp_path):
+    fake = ray(CPU=2.0)
+    with pytest.raises(ValueError, match=message):
+        run_on_ray(runs(tmp_path), None, *asked)
+    assert fake.shut_down
+
+
+def test_a_cluster_that_does_not_let_us_in_says_what_to_do(ray, tmp_path):
+    ray(refuses=True)
+    with pytest.raises(ConnectionError, match=r"token is missing.*RAY_AUTH_MODE=token"):
+        run_on_ray(runs(tmp_path), None, 1, 0)
+
+
+def test_an_address_where_nothing_answers_is_refused_before_ray_waits_for_it(ray, tmp_path):
+    ray(CPU=2.0)
+    with pytest.raises(ConnectionError, match=r"no Ray cluster answers at 127\.0\.0\.1"):
+        run_on_ray(runs(tmp_path), f"127.0.0.1:{free_port()}", 1, 0)
+
+
+def test_without_ray_the_error_says_how_to_install_it(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ImportError, match=r"pip install '.\[ray\]'"):
+        run_on_ray(runs(tmp_path), None, 1, 0)
+
+
+def test_a_finished_run_is_not_made_again(monkeypatch, tmp_path):
+    run = Run("no_reg", 0, tmp_path)
+    monkeypatch.setattr(Run, "is_finished", lambda self: True)
+    assert ray_engine._make(run) == 0
+
+
+@pytest.mark.parametrize(("code", "expected"), [(0, 1), (3, 3)])
+def test_a_run_without_results_is_a_failure(code, expected, monkeypatch, tmp_path):
+    monkeypatch.setattr(Run, "is_finished", lambda self: False)
+    monkeypatch.setattr(Run, "start", lambda self: SimpleNamespace(wait=lambda: code))
+    assert ray_engine._make(Run("no_reg", 0, tmp_path)) == expected
