@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,12 @@ from regularizer_collection.runtime.num_classes import share_num_classes
 from regularizer_collection.runtime.paths import full_path
 from regularizer_collection.runtime.results_file import NAME as RESULTS
 from regularizer_collection.runtime.results_file import read_results, write_results
-from regularizer_collection.runtime.run_folder import TestFolder, folder_to_fit, folder_to_test
+from regularizer_collection.runtime.run_folder import (
+    TestFolder,
+    folder_to_fit,
+    folder_to_test,
+    refuse_to_shorten,
+)
 from regularizer_collection.runtime.run_lock import run_lock
 from regularizer_collection.runtime.run_record import RunRecord, read_record
 
@@ -186,6 +192,8 @@ class RegularizerCLI(LightningCLI):
             by = Identity.from_dict(written) if written else None
             folder = folder_to_fit(root, self.identity, path, by)
             if self.subcommand == "fit":
+                if path is not None:
+                    refuse_to_shorten(config["trainer"], checkpoint or _last_checkpoint(folder))
                 return TestFolder(folder, True)
             path = str(folder / "checkpoints" / "last.ckpt")
             checkpoint = SafeCheckpointIO().load_checkpoint(path)
@@ -329,6 +337,15 @@ def _share_seed(config: Namespace) -> None:
     """Gives the seed to model and data; jsonargparse's links exclude functions as backbones."""
     for target in ("model", "data"):
         config[f"{target}.init_args.seed"] = int(config.seed_everything)
+
+
+def _last_checkpoint(folder: Path) -> dict[str, Any] | None:
+    path = folder / "checkpoints" / "last.ckpt"
+    if not path.is_file():
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a damaged file Lightning's own reading warns
+        return SafeCheckpointIO().load_checkpoint(path)
 
 
 def _is_part(limit: int | float | None) -> bool:

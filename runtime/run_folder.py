@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Mapping
 from itertools import count
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -74,6 +74,30 @@ def folder_to_fit(
         if _may_begin_in(folder, identity):
             return folder
     return _numbered(root, identity, len(folders) + 1)
+
+
+def refuse_to_shorten(trainer: Mapping[str, Any], checkpoint: Mapping[str, Any] | None) -> None:
+    """Refuses a length that the checkpoint to continue from is beyond already.
+
+    Args:
+        trainer: Arguments of the Trainer.
+        checkpoint: The checkpoint, or None if there is none.
+
+    Raises:
+        ValueError: If more epochs or steps were trained than are asked for.
+    """
+    if checkpoint is None:
+        return
+    loops = checkpoint.get("loops", {}).get("fit_loop", {})
+    epochs = loops.get("epoch_progress", {}).get("current", {}).get("processed", 0)
+    trained = {"max_epochs": epochs, "max_steps": checkpoint.get("global_step", 0)}
+    for key, done in trained.items():
+        asked = trainer.get(key)
+        if asked is not None and 0 <= asked < done:
+            raise ValueError(
+                f"trainer.{key} is {asked}, and the checkpoint to continue from has {done}; a run "
+                "can be made longer, not shorter"
+            )
 
 
 def folder_to_test(

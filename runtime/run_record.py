@@ -39,6 +39,7 @@ class RunRecord(Callback):
         self.folder = folder
         self.identity = identity
         self.facts: dict[str, Any] = {}
+        self._earlier: dict[str, Any] = {}
         self._seconds = 0.0
         self._batches = 0
         self._lengths: list[Any] = []
@@ -47,7 +48,15 @@ class RunRecord(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Leaves the identity in the folder before anything is trained."""
+        earlier = read_record(self.folder)
+        self._earlier = earlier[1] if earlier else {}
         self._write(trainer)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keeps what a finished run had recorded, of which nothing was left to train."""
+        if not self.facts:
+            self.facts = self._earlier
+            self._write(trainer)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts the watch."""

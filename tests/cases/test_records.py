@@ -1,6 +1,7 @@
 """Section A of cases.md: a record is what ran, and no command overwrites another's."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -74,6 +75,27 @@ class TestContinuing:
         assert run("fit", *args) == 2
         assert "optimizer.init_args.lr is 0.5 here and 0.1 there" in last_line(capfd)
         assert snapshot(here / "runs") == before
+
+    @pytest.mark.parametrize(
+        ("length", "message"),
+        [
+            (("--trainer.max_epochs", "1"), "trainer.max_epochs is 1, and the checkpoint .* has 2"),
+            (("--trainer.max_steps", "3"), "trainer.max_steps is 3, and the checkpoint .* has 6"),
+        ],
+    )
+    def test_shorter_than_it_is_already_is_refused(
+        self, length, message, finished, run, here, capfd
+    ):
+        before = snapshot(here / "runs")
+        assert run("fit", "--ckpt_path", "last", *length) == 2
+        assert re.search(message, last_line(capfd))
+        assert snapshot(here / "runs") == before
+
+    def test_a_finished_run_keeps_its_facts(self, finished, run):
+        before = json.loads((finished / "run.json").read_text())
+        assert run("fit", "--ckpt_path", "last", "--evaluation.resolution", "9") == 0
+        after = json.loads((finished / "run.json").read_text())
+        assert after["facts"] == before["facts"] == results(finished)["facts"]
 
     def test_where_it_runs_and_what_it_shows_may_differ(self, finished, run):
         neutral = ("--trainer.log_every_n_steps", "1", "--trainer.accelerator", "cpu")
