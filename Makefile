@@ -1,20 +1,23 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: bench demo report test
-bench: .venv/installed
+.PHONY: bench demo help report test
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
+
+bench: .venv/installed ## measures speed, in about an hour
 	$(BIN)/python -m benchmarks
 
-demo: .venv/installed
+demo: .venv/installed ## trains jacobi on built-in images
 	$(BIN)/python cli.py fit --config jacobi.yaml --config demo.yaml
 
-report: .venv/installed
+report: .venv/installed ## makes the tables of README from results/
 	for study in $$(cd results && ls -d *_epochs); do \
 		$(BIN)/python cli.py report results/$$study --out report/$$study --readme README.md \
 			--part $$study || exit 1; done
 	cp report/source_15_epochs/class_maps_on_the_same_plane.png results/class_maps.png
 
-test: .venv/installed browser
+test: .venv/installed browser ## ruff, mypy, pytest with coverage
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	mkdir -p build/types && ln -sfn ../.. build/types/regularizer_collection

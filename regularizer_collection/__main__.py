@@ -1,4 +1,4 @@
-"""The one command: fit, validate, test, predict, study and report."""
+"""The one command: fit, validate, test, predict, study, report and list."""
 
 import signal
 import sys
@@ -6,6 +6,7 @@ import sys
 from jsonargparse import auto_cli
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
+from regularizer_collection.catalogue import print_catalogue
 from regularizer_collection.experiments.report import write_report
 from regularizer_collection.experiments.study import run_study
 from regularizer_collection.runtime.arguments import study_arguments
@@ -31,6 +32,8 @@ def main(args: list[str] | None = None) -> int:
             return int(auto_cli(run_study, args=options, **STRICT) > 0)
         if args[0] == "report":
             auto_cli(write_report, args=args[1:], **STRICT)
+        elif args[0] == "list":
+            auto_cli(print_catalogue, args=args[1:], **STRICT)
         else:
             launch(args)
     except SystemExit as stop:

@@ -63,6 +63,7 @@ _DESCRIPTION = """
 fit, validate, test and predict are about one run: cli.py fit --config svb.yaml.
 study makes many, one for each variant and seed: cli.py study --seeds 0,1,2.
 report writes a page about all that are finished: cli.py report runs.
+list shows every regularizer with its formula, source and defaults: cli.py list.
 """.strip()
 
 
