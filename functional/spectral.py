@@ -35,13 +35,18 @@ def gram_deviation_norm(weight: Tensor, start: Tensor, iterations: int = 2) -> T
         start: Vector [min(out, rest)] that the iteration starts from.
         iterations: Products with G - I, the last of which carries the gradient.
     """
-    gram = _smaller_gram(weight)
+    matrix = weight.flatten(1)
+    matrix = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
+
+    def deviate(vector: Tensor) -> Tensor:
+        return matrix @ (matrix.T @ vector) - vector  # the Gram matrix itself costs far more
+
     vector = start / start.norm()
     with torch.no_grad():
         for _ in range(iterations - 1):
-            product = gram @ vector - vector
+            product = deviate(vector)
             vector = product / product.norm().clamp(min=torch.finfo(product.dtype).tiny)
-    return (gram @ vector - vector).norm()
+    return deviate(vector).norm()
 
 
 def power_iteration(weight: Tensor, right: Tensor, iterations: int = 1) -> tuple[Tensor, Tensor]:

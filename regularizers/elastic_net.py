@@ -1,6 +1,7 @@
 """L1 regularization and the elastic net (Zou, Hastie 2005, equation 3)."""
 
 from torch import Tensor
+from torch.linalg import vector_norm
 
 from regularizer_collection.functional.checks import check_at_least
 from regularizer_collection.functional.weights import weight_matrices
@@ -35,7 +36,7 @@ class ElasticNet(Penalty):
         total = logits.new_zeros((), dtype=next(step.backbone.parameters()).dtype)
         for weight in weight_matrices(step.backbone).values():
             if self.l1:
-                total = total + self.l1 * weight.abs().sum()
+                total = total + self.l1 * vector_norm(weight, 1)
             if self.l2:
-                total = total + self.l2 / 2 * weight.square().sum()
+                total = total + self.l2 / 2 * vector_norm(weight).square()
         return total
