@@ -8,8 +8,9 @@ help: ## this list
 bench: .venv/installed ## measures speed, in about an hour
 	$(BIN)/python -m benchmarks
 
-demo: .venv/installed ## trains jacobi on built-in images
-	$(BIN)/python cli.py fit --config jacobi.yaml --config demo.yaml
+demo: .venv/installed ## compares three variants on built-in images, in a few minutes
+	$(BIN)/python cli.py study --variants jacobi,no_reg,svb --seeds 0 --overlay demo.yaml --root demo
+	$(BIN)/python cli.py report demo --out demo/report
 
 report: .venv/installed ## makes the tables of README from results/
 	for study in $$(cd results && ls -d *_epochs); do \

@@ -6,6 +6,7 @@ from regularizer_collection.datamodules.fashion_mnist import FashionMNISTDataMod
 from regularizer_collection.datamodules.image_data_module import ImageDataModule
 from regularizer_collection.datamodules.mnist import MNISTDataModule
 from regularizer_collection.datamodules.shapes100 import Shapes100DataModule
+from regularizer_collection.datamodules.textures10 import Textures10DataModule
 
 __all__ = [
     "CIFAR10DataModule",
@@ -14,4 +15,5 @@ __all__ = [
     "ImageDataModule",
     "MNISTDataModule",
     "Shapes100DataModule",
+    "Textures10DataModule",
 ]

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from regularizer_collection.experiments.answer import answer
 from regularizer_collection.experiments.collect import load_results, tabulate
 from regularizer_collection.experiments.excess_smoothness import excess_table, network_points
 from regularizer_collection.experiments.figures import (
@@ -87,6 +88,8 @@ def write_report(
     if readme is not None:
         path = Path(readme)
         path.write_text(with_summary(path.read_text(), results, part))
+    if _has(df, "data"):
+        print(answer(density_table(df), results))
     print(f"Report over {len(results)} runs: {folder / 'index.html'}")
 
 
@@ -168,6 +171,8 @@ def _numbers_of_planes(results: list[dict[str, Any]], kind: str) -> str:
 
 def _notes(results: list[dict[str, Any]]) -> list[str]:
     notes = [_what_was_run(results)]
+    if _has(df := tabulate(results), "data"):
+        notes = [answer(density_table(df), results).replace("\n", " "), *notes]
     if any(sum(r["variant"] == run["variant"] for r in results) == 1 for run in results):
         notes.append(
             "A variant with a single seed has a mean and no interval: nothing is known of how far "

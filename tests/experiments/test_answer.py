@@ -1,0 +1,47 @@
+import pytest
+
+from regularizer_collection.experiments.answer import answer
+from regularizer_collection.experiments.collect import tabulate
+from regularizer_collection.experiments.tables import density_table
+from tests.experiments.conftest import made_up
+
+
+def said(results):
+    return answer(density_table(tabulate(results)), results)
+
+
+def test_one_seed_each_is_told_to_say_nothing():
+    results = [made_up(variant, 0) for variant in ("no_reg", "jacobi", "svb")]
+    first, second = said(results).split("\n")
+    table = density_table(tabulate(results))
+    assert first.startswith("On these 3 networks the boundaries are, beside no_reg's, as dense: ")
+    assert f"jacobi {table.loc['jacobi', 'ratio']:.2f} times, svb" in first
+    assert second == (
+        "One seed of no_reg, jacobi, svb: this says nothing about the regularizer yet."
+    )
+
+
+def test_several_seeds_have_an_interval():
+    results = [made_up(variant, seed) for variant in ("no_reg", "svb") for seed in range(3)]
+    table = density_table(tabulate(results))
+    low, high = table.loc["svb", ["low", "high"]]
+    assert f"times [{low:.2f}, {high:.2f}]." in said(results)
+    assert "intervals over networks" in said(results)
+
+
+@pytest.mark.parametrize("variants", [("svb",), ("no_reg",)])
+def test_without_a_baseline_or_another_variant_there_is_no_answer(variants):
+    assert said([made_up(variant, 0) for variant in variants]).startswith("No comparison: it needs")
+
+
+def test_a_network_near_chance_is_named():
+    results = [made_up(variant, 0) for variant in ("no_reg", "svb")]
+    results[1]["test"]["accuracy"] = 0.015
+    assert said(results).endswith("Near chance, so that a smooth boundary means little: svb.")
+
+
+def test_a_network_without_boundaries_has_no_ratio():
+    results = [made_up(variant, 0) for variant in ("no_reg", "svb")]
+    values = results[1]["measurements"]["planes"]["data"]["values"]
+    values["boundary_density"] = [0.0] * len(values["boundary_density"])
+    assert "svb unknown, as a network has none" in said(results)
