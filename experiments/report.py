@@ -1,7 +1,5 @@
 """Tables and figures over all runs, as Markdown, CSV and one HTML page."""
 
-import base64
-import io
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from regularizer_collection.experiments.figures import (
 )
 from regularizer_collection.experiments.marked_part import replace_part
 from regularizer_collection.experiments.measure_correlations import correlation_tables
+from regularizer_collection.experiments.page import html_page, markdown_page
 from regularizer_collection.experiments.robustness_figures import robustness_figure
 from regularizer_collection.experiments.robustness_tables import (
     CALIBRATION,
@@ -43,12 +42,6 @@ from regularizer_collection.experiments.tables import (
 from regularizer_collection.functional.packed_maps import decode_map
 from regularizer_collection.functional.total_variation import expected_anisotropic_tv
 
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 70em; margin: 2em auto; padding: 0 1em; }
-table { border-collapse: collapse; margin: 1em 0; font-variant-numeric: tabular-nums; }
-th, td { border: 1px solid #ccc; padding: .25em .7em; text-align: right; }
-img { max-width: 100%; }
-"""
 _DENSITY = "Boundary density on planes between test images (1 / input unit)"
 
 
@@ -83,8 +76,8 @@ def write_report(
         figure.savefig(folder / f"{_file_name(name)}.png", dpi=110)
     notes = _notes(results)
     shown = _with_numbers(df, tables)
-    (folder / "report.md").write_text(_markdown(shown, notes))
-    (folder / "index.html").write_text(_html(shown, figures, notes))
+    (folder / "report.md").write_text(markdown_page(shown, notes))
+    (folder / "index.html").write_text(html_page(shown, figures, _CAPTIONS, notes))
     if readme is not None:
         path = Path(readme)
         path.write_text(with_summary(path.read_text(), results, part))
@@ -104,6 +97,8 @@ def with_summary(text: str, results: list[dict[str, Any]], part: str = "report")
     columns = {"test accuracy (%)": accuracy["test accuracy"]}
     if _has(df, "data"):
         columns |= _density_columns(density_table(df))
+    if attacked := measured(results, "robustness"):
+        columns |= _robustness_columns(means_table(attacked, ROBUSTNESS))
     columns |= {
         "source: 50 epochs, 5 seeds (%)": source_accuracy(),
         **{
@@ -113,6 +108,19 @@ def with_summary(text: str, results: list[dict[str, Any]], part: str = "report")
     }
     rows = pd.DataFrame(columns).reindex(accuracy.index).fillna("")
     return replace_part(text, part, f"{_what_was_run(results)}\n\n{rows.to_markdown()}")
+
+
+def _robustness_columns(table: pd.DataFrame) -> dict[str, pd.Series]:
+    shown = {"PGD 1/255 (%)": 1, "distance of right images (pixels, Euclidean)": 3}
+    return {
+        title: table[title].apply(
+            lambda row, digits=digits: interval_text(
+                row["mean"], row["conf_interval"], digits, "1 seed"
+            ),
+            axis=1,
+        )
+        for title, digits in shown.items()
+    }
 
 
 def _density_columns(table: pd.DataFrame) -> dict[str, pd.Series]:
@@ -303,41 +311,37 @@ def _figures(df: pd.DataFrame, results: list[dict[str, Any]]) -> dict[str, Figur
     return figures
 
 
-def _markdown(tables: dict[str, pd.DataFrame], notes: list[str]) -> str:
-    parts = ["# Regularizers compared", *(f"- {note}" for note in notes)]
-    for name, table in tables.items():
-        parts += [f"\n## {name}\n", _flat(table).to_markdown(floatfmt=".4g")]
-    return "\n".join(parts) + "\n"
-
-
-def _html(tables: dict[str, pd.DataFrame], figures: dict[str, Figure], notes: list[str]) -> str:
-    parts = [
-        "<!doctype html><html lang='en'><meta charset='utf-8'>",
-        "<meta name='viewport' content='width=device-width'><title>Regularizers compared</title>",
-        f"<style>{_STYLE}</style><h1>Regularizers compared</h1><ul>",
-        *(f"<li>{note}</li>" for note in notes),
-        "</ul>",
-    ]
-    for name, figure in figures.items():
-        picture = io.BytesIO()
-        figure.savefig(picture, dpi=110)
-        data = base64.b64encode(picture.getvalue()).decode()
-        parts.append(f"<h2>{name}</h2><img alt='{name}' src='data:image/png;base64,{data}'>")
-    for name, table in tables.items():
-        html = table.to_html(border=0, na_rep="not known", float_format=lambda x: f"{x:.4g}")
-        parts.append(f"<h2>{name}</h2>{html}")
-    return "\n".join(parts) + "\n"
-
-
-def _flat(table: pd.DataFrame) -> pd.DataFrame:
-    """Writes headers of two levels as one, and what is missing as words."""
-    flat = table.astype(object).where(table.notna(), "not known")
-    if table.columns.nlevels > 1:
-        flat.columns = [
-            f"{group if isinstance(group, str) else f'zoom {group:g}'} {name}"
-            for group, name in table.columns
-        ]
-    return flat
+_CAPTIONS = {
+    "Accuracy": "Test accuracy: mean and 95 % interval over networks, a dot for each network.",
+    "Excess smoothness at equal accuracy": (
+        "Boundary density against accuracy. Below the grey line, no_reg's own training, a network "
+        "is smoother than an unregularized one that is as accurate."
+    ),
+    "Robustness": (
+        "Accuracy under noise and under PGD, and the share of images whose class no change of so "
+        "many pixels was found to change: mean and 95 % interval over networks. A line that lies "
+        "higher is more robust."
+    ),
+    "Learning curves": "Accuracy in the course of training: mean and range of seeds.",
+    "Class maps on planes between test images": (
+        "Predicted classes on the same planes through three test images, a colour for each class: "
+        "the fewer and the straighter the borders, the smoother the network."
+    ),
+    "Class maps on the same plane": (
+        "Predicted classes on the source's planes: random directions through one test image. At "
+        "zoom 0.001 nearly no point is an image."
+    ),
+    "Boundary density by zoom": (
+        "Boundary density on random planes: mean and 95 % interval over networks."
+    ),
+    "Isotropic total variation by zoom": (
+        "What the source measured. It depends on how classes are numbered."
+    ),
+    "Singular values": (
+        "Singular values of every layer, a line each: svb draws them into its band."
+    ),
+}
+"""What to see in each figure."""
 
 
 def _file_name(name: str) -> str:

@@ -35,10 +35,10 @@ def robustness_figure(results: Results) -> Figure:
         shares = np.array([[(own > t).mean() for t in furthest] for own in lengths])
         _draw(distance, furthest, 100 * shares, name)
     noise.set(xlabel="standard deviation of the noise (pixels from 0 to 1)")
-    noise.set_ylabel("accuracy (%), mean and 95 % interval over networks")
+    noise.set_ylabel("accuracy (%)")
     attack.set(xlabel="steps of PGD, of 1/255 each", xlim=(0, 15))
     distance.set(xlabel="Euclidean change allowed (pixels from 0 to 1)")
-    distance.set_ylabel("images known to need a larger change (%, upper bound)")
+    distance.set_ylabel("images that need more (%, upper bound)")
     noise.legend(fontsize=7)
     return figure
 
@@ -52,5 +52,5 @@ def _draw(axis: Any, x: Any, curves: np.ndarray, name: str) -> None:
     (line,) = axis.plot(x, curves.mean(0), label=name)
     if len(curves) > 1:
         half_widths = np.array([confidence_interval(values)[1] for values in curves.T])
-        low, high = curves.mean(0) - half_widths, curves.mean(0) + half_widths
+        low, high = np.clip([curves.mean(0) - half_widths, curves.mean(0) + half_widths], 0, 100)
         axis.fill_between(x, low, high, alpha=0.2, color=line.get_color())

@@ -43,9 +43,18 @@ def test_the_source_stands_beside_ours_with_the_known_differences(report):
 
 def test_the_page_needs_no_other_file(report):
     page = (report / "index.html").read_text()
-    sources = re.findall(r"(?:src|href)='([^']{1,40})", page)
+    sources = re.findall(r"src='([^']{1,40})", page)
     assert len(sources) == 9
     assert all(source.startswith("data:image/png;base64,") for source in sources)
+    targets = re.findall(r"href='#([^']+)'", page)
+    assert len(targets) == len(re.findall("href=", page))
+    assert all(f"id='{target}'" in page for target in targets)
+    assert len(re.findall(r"<img alt='[^']{20,}'", page)) == 9
+
+
+def test_the_page_opens_with_the_answer(report):
+    page = (report / "index.html").read_text()
+    assert page.index("On these 25 networks the boundaries are") < page.index("<nav")
 
 
 def test_no_p_value_is_of_planes_and_every_table_says_its_unit_and_n(report):

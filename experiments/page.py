@@ -1,0 +1,103 @@
+"""Tables and figures as Markdown, and as one HTML page that needs no other file."""
+
+import base64
+import html
+import io
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+_TITLE = "Regularizers compared"
+_STYLE = """
+:root { color-scheme: light dark; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 72em; margin: 2em auto; padding: 0 1em; }
+.answer { font-size: 1.25em; }
+nav { columns: 20em; margin: 2em 0; }
+nav a { display: block; }
+.table { overflow-x: auto; }
+table { border-collapse: collapse; margin: 1em 0; font-variant-numeric: tabular-nums; }
+th, td { border: 1px solid #8886; padding: .25em .7em; text-align: right; }
+figure { margin: 1em 0; }
+figcaption { max-width: 50em; }
+img { max-width: 100%; background: white; }
+@media print { nav { display: none; } h2 { break-after: avoid; } }
+"""
+
+
+def markdown_page(tables: Mapping[str, pd.DataFrame], notes: Sequence[str]) -> str:
+    """Writes notes and tables.
+
+    Args:
+        tables: Tables by title.
+        notes: Sentences that stand in front of them.
+    """
+    parts = [f"# {_TITLE}", *(f"- {note}" for note in notes)]
+    for name, table in tables.items():
+        parts += [f"\n## {name}\n", _written(table).to_markdown()]
+    return "\n".join(parts) + "\n"
+
+
+def html_page(
+    tables: Mapping[str, pd.DataFrame],
+    figures: Mapping[str, Figure],
+    captions: Mapping[str, str],
+    notes: Sequence[str],
+) -> str:
+    """Writes the first note as the answer, a contents, figures with captions, tables, other notes.
+
+    Args:
+        tables: Tables by title.
+        figures: Figures by title.
+        captions: What to see in each figure, by its title.
+        notes: Sentences.
+    """
+    answer, *others = map(html.escape, notes)
+    links = [f"<a href='#{_anchor(name)}'>{html.escape(name)}</a>" for name in (*figures, *tables)]
+    parts = [
+        "<!doctype html><html lang='en'><meta charset='utf-8'>",
+        f"<meta name='viewport' content='width=device-width'><title>{_TITLE}</title>",
+        f"<style>{_STYLE}</style><main><h1>{_TITLE}</h1><p class='answer'>{answer}</p>",
+        f"<nav aria-label='contents'>{''.join(links)}<a href='#notes'>Notes</a></nav>",
+    ]
+    for name, figure in figures.items():
+        caption = html.escape(captions[name])
+        picture = io.BytesIO()
+        figure.savefig(picture, dpi=110)
+        data = base64.b64encode(picture.getvalue()).decode()
+        parts.append(
+            f"{_heading(name)}<figure><img alt='{caption}' src='data:image/png;base64,{data}'>"
+            f"<figcaption>{caption}</figcaption></figure>"
+        )
+    for name, table in tables.items():
+        parts.append(
+            f"{_heading(name)}<div class='table'>{_written(table).to_html(border=0)}</div>"
+        )
+    items = "".join(f"<li>{note}</li>" for note in others)
+    parts.append(f"<h2 id='notes'>Notes</h2><ul>{items}</ul></main></html>")
+    return "\n".join(parts) + "\n"
+
+
+def _heading(name: str) -> str:
+    return f"<h2 id='{_anchor(name)}'>{html.escape(name)}</h2>"
+
+
+def _anchor(name: str) -> str:
+    return "".join(character if character.isalnum() else "-" for character in name.lower())
+
+
+def _written(table: pd.DataFrame) -> pd.DataFrame:
+    """Rounds numbers, names what is missing, and writes headers of two levels as one."""
+    written = table.map(_word)
+    if table.columns.nlevels > 1:
+        written.columns = [
+            f"{group if isinstance(group, str) else f'zoom {group:g}'} {name}"
+            for group, name in table.columns
+        ]
+    return written
+
+
+def _word(value: object) -> str:
+    if isinstance(value, float):
+        return "not known" if value != value else f"{value:.4g}"
+    return str(value)
