@@ -14,6 +14,7 @@ from regularizer_collection.callbacks.random_planes import RandomPlanes
 from regularizer_collection.callbacks.robustness import Robustness
 from regularizer_collection.callbacks.segments import Segments
 from regularizer_collection.callbacks.singular_value_bounding import SingularValueBounding
+from regularizer_collection.callbacks.spectra import Spectra
 from regularizer_collection.callbacks.weight_growth import WeightGrowth
 from regularizer_collection.callbacks.weight_projection import WeightProjection
 
@@ -31,6 +32,7 @@ __all__ = [
     "Robustness",
     "Segments",
     "SingularValueBounding",
+    "Spectra",
     "StopOnNonFiniteLoss",
     "WeightGrowth",
     "WeightProjection",

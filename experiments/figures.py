@@ -187,7 +187,7 @@ def spectrum_figure(results: Results) -> Figure:
     axes = figure.subplots(1, len(variants), squeeze=False, sharey=True)[0]
     for axis, variant in zip(axes, variants, strict=True):
         run = next(run for run in results if run["variant"] == variant)
-        layers = run["singular_value_quantiles"]
+        layers = run["measurements"]["spectra"]["quantiles"]
         for number, quantiles in enumerate(layers.values()):
             shade = 0.15 + 0.75 * number / max(len(layers) - 1, 1)
             values = np.clip(quantiles, 1e-3, None)

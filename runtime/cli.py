@@ -21,11 +21,11 @@ from regularizer_collection.callbacks import (
     Measurement,
     PredictionWriter,
     Robustness,
+    Spectra,
     StopOnNonFiniteLoss,
     WeightGrowth,
 )
 from regularizer_collection.datamodules import ImageDataModule
-from regularizer_collection.functional.singular_values import spectra_of
 from regularizer_collection.lightning_modules import Classifier, SyncBatchNorm
 from regularizer_collection.runtime.allowed_imports import allowed_imports
 from regularizer_collection.runtime.arguments import (
@@ -232,7 +232,7 @@ class RegularizerCLI(LightningCLI):
             raise
 
     def _run_callbacks(self, trainer: Namespace) -> list[Callback]:
-        callbacks: list[Callback] = [StopOnNonFiniteLoss(), PredictionWriter()]
+        callbacks: list[Callback] = [StopOnNonFiniteLoss(), PredictionWriter(), Spectra()]
         if not trainer.barebones:  # which logs nothing
             callbacks += [Dashboard(), WeightGrowth()]
         self.record = RunRecord(self.run_folder, self.identity)
@@ -287,7 +287,6 @@ class RegularizerCLI(LightningCLI):
                 for measurement in self.trainer.callbacks  # type: ignore[attr-defined]
                 if isinstance(measurement, Measurement) and measurement.record
             },
-            spectra_of(self.model.backbone),
         )
         print(f"Results: {path}")
         print(f"Dashboard: tensorboard --logdir {self.run_folder.parent.parent}")

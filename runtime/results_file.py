@@ -5,16 +5,12 @@ import math
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from torch import Tensor
-
 from regularizer_collection.runtime.atomic_write import atomic_write
 from regularizer_collection.runtime.history import epoch_curves, read_history
 from regularizer_collection.runtime.identity import NOT_RECORDED, Identity
 
 NAME = "results.json"
 SCHEMA_VERSION = 2
-_QUANTILES = np.linspace(0, 1, 33)
 
 
 def write_results(
@@ -23,7 +19,6 @@ def write_results(
     facts: dict[str, Any],
     test: dict[str, float],
     measurements: dict[str, Any],
-    spectra: dict[str, Tensor],
 ) -> Path:
     """Writes what a run is, what happened in it and what was measured, whole or not at all.
 
@@ -33,7 +28,6 @@ def write_results(
         facts: What happened in its training, see :class:`RunRecord`.
         test: Test metrics, such as ``accuracy``.
         measurements: Record of each measurement, by its section.
-        spectra: Singular values of each layer, of which 33 quantiles are kept.
 
     Returns:
         The path of the file.
@@ -55,10 +49,6 @@ def write_results(
         "test": test,
         "measurements": measurements,
         "history": history,
-        "singular_value_quantiles": {
-            layer: [float(f"{q:.4g}") for q in np.quantile(sigma.numpy(), _QUANTILES)]
-            for layer, sigma in spectra.items()
-        },
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as file:
@@ -78,7 +68,12 @@ def read_results(path: Path) -> dict[str, Any] | None:
         return None
     if not isinstance(results, dict) or "schema_version" not in results:
         return None
-    return _migrated(results) if results["schema_version"] == 1 else results
+    if results["schema_version"] == 1:
+        results = _migrated(results)
+    if "singular_value_quantiles" in results:  # which stood at the top before they were a section
+        quantiles = results.pop("singular_value_quantiles")
+        results["measurements"]["spectra"] = {"quantiles": quantiles}
+    return results
 
 
 def _migrated(old: dict[str, Any]) -> dict[str, Any]:
@@ -102,8 +97,8 @@ def _migrated(old: dict[str, Any]) -> dict[str, Any]:
         },
         "test": {"accuracy": old["test_accuracy"], "loss": old["test_loss"]},
         "measurements": {"planes": {"random": _migrated_planes(old)}},
-        "history": old["learning_curve"],
         "singular_value_quantiles": old["singular_value_quantiles"],
+        "history": old["learning_curve"],
     }
 
 

@@ -68,6 +68,7 @@ def made_up(variant, seed, num_planes=6, **overrides):
                 },
             },
             "robustness": robustness(rng),
+            "spectra": {"quantiles": {"conv1": [0.5, 1.0, 1.5], "fc": [0.9, 1.0, 1.1]}},
             "calibration": {
                 "nll": rng.uniform(1, 2),
                 "brier": rng.uniform(0, 1),
@@ -77,7 +78,6 @@ def made_up(variant, seed, num_planes=6, **overrides):
             },
         },
         "history": {"test_curve/accuracy": [[10, 0.1 * seed], [20, 0.2 * seed]]},
-        "singular_value_quantiles": {"conv1": [0.5, 1.0, 1.5], "fc": [0.9, 1.0, 1.1]},
     }
     facts = {key: overrides.pop(key) for key in ("epochs", "data") if key in overrides}
     return results | overrides | {"facts": results["facts"] | facts}
