@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from pytorch_lightning import LightningModule, Trainer
-from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
+from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 
 from regularizer_collection.callbacks.attack_protocol import AttackProtocol
@@ -145,7 +145,7 @@ class Robustness(Measurement):
             pl_module.log(f"test/{name}", value, rank_zero_only=True)
             rank_zero_info(f"{name}: {value:.4g}, {n}")
         for sign in self.record["signs_of_gradient_masking"]:
-            rank_zero_warn(f"the attacks may be too weak to mean robustness: {sign}")
+            rank_zero_info(f"the attacks may be too weak to mean robustness: {sign}")
 
     def _figure(self, subject: Subject, indices: Sequence[int]) -> Any:
         is_right = decode_map(self.record["values"]["clean"])

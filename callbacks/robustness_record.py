@@ -93,7 +93,8 @@ def _signs(
 
     if not checks:  # a Ctrl-C came before them
         return []
-    usual, longer, unlimited, zero_gradients = torch.cat([*checks]).double().mean(0).tolist()
+    checked = torch.cat([*checks]).double()
+    usual, longer, unlimited, zero_gradients = checked.mean(0).tolist()
     return masking_signs(
         fgsm=by_eps("fgsm"),
         pgd=by_eps("pgd"),
@@ -103,6 +104,7 @@ def _signs(
         unlimited=unlimited,
         noise=by_eps("random_signs"),
         zero_gradients=zero_gradients,
+        num_images=len(checked),
     )
 
 

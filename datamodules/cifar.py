@@ -49,7 +49,7 @@ class CIFARDataModule(ImageDataModule):
         self,
         data_dir: str = "data",
         batch_size: int = 100,
-        val_size: float = 0,
+        val_size: int | float = 0,
         download: bool = True,
         verify: bool = True,
         augment: bool = False,

@@ -40,7 +40,7 @@ class ImageDataModule(LightningDataModule):
     std: ClassVar[tuple[float, ...]]
 
     def __init__(
-        self, batch_size: int = 100, val_size: float = 0, augment: bool = False, seed: int = 0
+        self, batch_size: int = 100, val_size: int | float = 0, augment: bool = False, seed: int = 0
     ) -> None:
         super().__init__()
         if batch_size < 1:

@@ -35,7 +35,7 @@ class MNISTDataModule(ImageDataModule):
         self,
         data_dir: str = "data",
         batch_size: int = 100,
-        val_size: float = 0,
+        val_size: int | float = 0,
         download: bool = True,
         seed: int = 0,
     ) -> None:

@@ -37,7 +37,7 @@ class Shapes100DataModule(ImageDataModule):
         test_size: int = 10_000,
         data_seed: int = 0,
         batch_size: int = 100,
-        val_size: float = 0,
+        val_size: int | float = 0,
         augment: bool = False,
         seed: int = 0,
     ) -> None:

@@ -11,6 +11,7 @@ HONEST = {
     "unlimited": 0.0,
     "noise": {1 / 255: 0.5, 2 / 255: 0.49},
     "zero_gradients": 0.0,
+    "num_images": 1000,
 }
 
 
@@ -37,6 +38,11 @@ def test_each_sign_is_named_with_its_numbers(change, sign):
     signs = masking_signs(**(HONEST | change))
     assert len(signs) == 1
     assert sign in signs[0]
+
+
+def test_on_a_few_images_two_of_them_mean_nothing():
+    few = {"longer": 0.0, "unlimited": 0.25, "zero_gradients": 0.25, "num_images": 4}
+    assert masking_signs(**(HONEST | few)) == []
 
 
 def test_differences_below_a_point_mean_nothing():
