@@ -4,6 +4,7 @@ from regularizer_collection.callbacks.adversarial_planes import AdversarialPlane
 from regularizer_collection.callbacks.calibration import Calibration
 from regularizer_collection.callbacks.dashboard import Dashboard
 from regularizer_collection.callbacks.data_planes import DataPlanes
+from regularizer_collection.callbacks.epoch_line import EpochLine
 from regularizer_collection.callbacks.evaluation import Evaluation
 from regularizer_collection.callbacks.measurement import Measurement
 from regularizer_collection.callbacks.non_finite_loss import StopOnNonFiniteLoss
@@ -23,6 +24,7 @@ __all__ = [
     "Calibration",
     "Dashboard",
     "DataPlanes",
+    "EpochLine",
     "Evaluation",
     "Measurement",
     "NormControl",

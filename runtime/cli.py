@@ -17,6 +17,7 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 from regularizer_collection.callbacks import (
     Calibration,
     Dashboard,
+    EpochLine,
     Evaluation,
     Measurement,
     PredictionWriter,
@@ -44,6 +45,7 @@ from regularizer_collection.runtime.identity import Identity, code_commit
 from regularizer_collection.runtime.initial_weights import load_initial_weights
 from regularizer_collection.runtime.num_classes import share_num_classes
 from regularizer_collection.runtime.paths import full_path
+from regularizer_collection.runtime.quiet_output import quiet_output
 from regularizer_collection.runtime.results_file import NAME as RESULTS
 from regularizer_collection.runtime.results_file import read_results, write_results
 from regularizer_collection.runtime.run_folder import (
@@ -217,6 +219,7 @@ class RegularizerCLI(LightningCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         """Runs the command while no other process may use the run's folder."""
         try:
+            self._say_what_runs(subcommand)
             with run_lock(self.run_folder), quiet_event_writer():
                 super()._run_subcommand(subcommand)
         except OSError as error:
@@ -231,8 +234,23 @@ class RegularizerCLI(LightningCLI):
                 error.add_note(str(path))
             raise
 
+    def _say_what_runs(self, subcommand: str) -> None:
+        if self.trainer.is_global_zero:
+            parameters = sum(weight.numel() for weight in self.model.parameters())
+            print(
+                f"{subcommand} {self.identity.variant}, seed {self.identity.seed}: "
+                f"{type(self.datamodule).__name__}, {self.identity.protocol} protocol, "
+                f"{parameters:,} parameters, in {self.run_folder}",
+                flush=True,
+            )
+
     def _run_callbacks(self, trainer: Namespace) -> list[Callback]:
-        callbacks: list[Callback] = [StopOnNonFiniteLoss(), PredictionWriter(), Spectra()]
+        callbacks: list[Callback] = [
+            StopOnNonFiniteLoss(),
+            PredictionWriter(),
+            Spectra(),
+            EpochLine(),
+        ]
         if not trainer.barebones:  # which logs nothing
             callbacks += [Dashboard(), WeightGrowth()]
         self.record = RunRecord(self.run_folder, self.identity)
@@ -312,7 +330,7 @@ def launch(args: list[str], cls: type[RegularizerCLI] = RegularizerCLI) -> Regul
     """
     trusted, own = take_allowed_imports(args)
     commands = cls.subcommands()
-    with allowed_imports(trusted):
+    with allowed_imports(trusted), quiet_output():
         return cls(
             Classifier,
             ImageDataModule,

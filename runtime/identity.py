@@ -40,7 +40,7 @@ TRAINER_KEYS_THAT_DO_NOT_COUNT = {
 WATCHING_CALLBACKS = {
     *("ModelCheckpoint", "LearningRateMonitor", "DeviceStatsMonitor", "ThroughputMonitor"),
     *("TQDMProgressBar", "RichProgressBar", "ProgressBar", "ModelSummary", "RichModelSummary"),
-    *("Dashboard", "WeightGrowth", "StopOnNonFiniteLoss"),
+    *("Dashboard", "WeightGrowth", "StopOnNonFiniteLoss", "EpochLine"),
     *("OnExceptionCheckpoint", "SpikeDetection"),
 }
 """Classes of callbacks that change no number; any other counts."""
