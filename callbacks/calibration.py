@@ -39,7 +39,8 @@ class Calibration(Measurement):
     logsumexp of the logits. Logged as ``test/nll``, ``test/brier``, ``test/calibration_error``.
 
     Args:
-        num_foreign: Number of foreign images of each kind; 0 leaves them out.
+        num_foreign: Number of foreign images of each kind, 0 to leave them out; None takes a tenth
+            of the number of test images.
         seed: Seed of the foreign images.
 
     Raises:
@@ -48,9 +49,9 @@ class Calibration(Measurement):
 
     section = "calibration"
 
-    def __init__(self, num_foreign: int = 1000, seed: int = 0) -> None:
+    def __init__(self, num_foreign: int | None = None, seed: int = 0) -> None:
         super().__init__()
-        check_at_least("num_foreign", num_foreign, 0)
+        check_at_least("num_foreign", 0 if num_foreign is None else num_foreign, 0)
         self.num_foreign = num_foreign
         self.seed = seed
 
@@ -117,17 +118,18 @@ class Calibration(Measurement):
         """Yields images of no class of the data, uint8 and of the shape of its own."""
         test = data.images_and_labels("test")[0]
         shape = test.shape[1:]
-        if not self.num_foreign:
+        number = -(-len(test) // 10) if self.num_foreign is None else self.num_foreign
+        if not number:
             return
         if shape == (32, 32, 3) and not type(data).__name__.startswith("Shapes"):
-            yield "shapes", draw_shapes(self.num_foreign, derive_seed("foreign", self.seed))[0]
-        size = (self.num_foreign, *shape)
+            yield "shapes", draw_shapes(number, derive_seed("foreign", self.seed))[0]
+        size = (number, *shape)
         generator = torch.Generator().manual_seed(derive_seed("foreign noise", self.seed))
         yield "uniform_noise", torch.randint(256, size, generator=generator, dtype=torch.uint8)
         normal = 127.5 + 64 * torch.randn(size, generator=generator)
         yield "normal_noise", normal.round().clamp(0, 255).to(torch.uint8)
         if shape[0] % _BLOCK == 0 and shape[1] % _BLOCK == 0:
-            yield "shuffled_blocks", _shuffled(test[: self.num_foreign], generator)
+            yield "shuffled_blocks", _shuffled(test[:number], generator)
 
 
 def _shuffled(images: Tensor, generator: torch.Generator) -> Tensor:

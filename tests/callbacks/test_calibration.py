@@ -67,6 +67,8 @@ def test_foreign_images_are_of_every_kind_that_fits_the_data(make_trainer, tiny_
         for of_score in scores.values():
             assert 0 <= of_score["auroc"] <= 1
             assert 0 <= of_score["fpr95"] <= 1
+    tenth, _, _ = measured(make_trainer, tiny_data, num_foreign=None)
+    assert tenth["foreign_images"].keys() == record["foreign_images"].keys()
     none, _, _ = measured(make_trainer, tiny_data, num_foreign=0)
     assert none["foreign_images"] == {}
 

@@ -66,6 +66,19 @@ def test_images_are_as_many_of_each_class_and_the_same_for_every_network(make_tr
     assert more["image_indices"][:12] == first["image_indices"]
 
 
+def test_a_tenth_of_the_test_images_is_taken_unless_a_number_is_given(make_trainer):
+    record, _ = measured(make_trainer)
+    assert record["num_images"] == 4
+
+
+def test_a_trial_run_measures_two_images_and_leaves_nothing(make_trainer):
+    robustness = Robustness(20, **WEAK)
+    trainer = make_trainer(callbacks=[robustness], fast_dev_run=True)
+    trainer.test(NoRegClassifier(linear(), num_classes=4), Blobs(), verbose=False)
+    assert robustness.record["num_images"] == 2
+    assert not (Path(trainer.default_root_dir) / "robustness").exists()
+
+
 def test_accuracies_are_those_of_a_naive_loop(make_trainer):
     backbone = linear()
     record, trainer = measured(make_trainer, backbone, num_images=20)
