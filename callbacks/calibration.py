@@ -12,6 +12,7 @@ from regularizer_collection.callbacks.calibration_figure import reliability_figu
 from regularizer_collection.callbacks.measurement import Measurement, Subject, data_of, show
 from regularizer_collection.datamodules.image_data_module import ImageDataModule
 from regularizer_collection.datamodules.shape_drawing import draw_shapes
+from regularizer_collection.datamodules.shapes100 import Shapes100DataModule
 from regularizer_collection.functional.calibration import (
     area_under_roc,
     brier_score,
@@ -121,7 +122,7 @@ class Calibration(Measurement):
         number = -(-len(test) // 10) if self.num_foreign is None else self.num_foreign
         if not number:
             return
-        if shape == (32, 32, 3) and not type(data).__name__.startswith("Shapes"):
+        if shape == (32, 32, 3) and not isinstance(data, Shapes100DataModule):
             yield "shapes", draw_shapes(number, derive_seed("foreign", self.seed))[0]
         size = (number, *shape)
         generator = torch.Generator().manual_seed(derive_seed("foreign noise", self.seed))
