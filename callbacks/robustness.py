@@ -22,6 +22,7 @@ from regularizer_collection.functional.weights import weights_hash
 
 _NUM_CHECKED = 200
 _NUM_SHOWN = 6
+_FEWEST = 1000
 
 
 class Robustness(Measurement):
@@ -38,8 +39,8 @@ class Robustness(Measurement):
     with the next chunk of images.
 
     Args:
-        num_images: Number of test images, 0 to skip the measurement; None takes a tenth of them,
-            which are 1,000 of CIFAR-100's.
+        num_images: Number of test images, 0 to skip the measurement. None takes a tenth of them,
+            1,000 of CIFAR-100's, and none of fewer than 1,000, of which a tenth would say little.
         eps: Largest changes of a pixel under PGD from the worse of two random starts, from 0 to 1.
         num_steps: Steps of this PGD, each of a quarter of eps.
         distance_steps: Steps of the search for the nearest image of another class.
@@ -82,18 +83,19 @@ class Robustness(Measurement):
         if stage not in ("fit", "test") or self.num_images == 0:
             return
         available = len(data_of(trainer, pl_module).images_and_labels("test")[1])
-        if self.num_images is not None and self.num_images > available:
+        if self._wanted(available) > available:
             raise ValueError(
                 f"robustness.num_images is {self.num_images}, the test split has {available} "
                 "images; ask for fewer"
             )
-        with self.subject(trainer, pl_module) as subject:
-            _check_independence(subject)
+        if self._wanted(available):
+            with self.subject(trainer, pl_module) as subject:
+                _check_independence(subject)
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Measures, logs the means and prints them."""
         self.record = {}
-        if self.num_images == 0:
+        if not self._wanted(len(data_of(trainer, pl_module).images_and_labels("test")[1])):
             return
         is_trial = bool(trainer.fast_dev_run)  # type: ignore[attr-defined]
         with self.subject(trainer, pl_module) as subject:
@@ -121,16 +123,20 @@ class Robustness(Measurement):
         if parts is not None and trainer.is_global_zero and len(measured) == len(chunks):
             parts.clear()
 
+    def _wanted(self, available: int) -> int:
+        if self.num_images is not None:
+            return self.num_images
+        return available // 10 if available >= _FEWEST else 0
+
     def _draw(self, labels: Tensor) -> list[int]:
         """Draws images, the classes in turn; the same for the same data and seed."""
-        wanted = -(-len(labels) // 10) if self.num_images is None else self.num_images
         seed = derive_seed("robustness images", self.protocol.seed)
         shuffled = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
         turn = torch.zeros_like(labels)
         for label in labels.unique():
             of_class = shuffled[labels[shuffled] == label]
             turn[of_class] = torch.arange(len(of_class))
-        return shuffled[turn[shuffled].argsort(stable=True)][:wanted].tolist()
+        return shuffled[turn[shuffled].argsort(stable=True)][: self._wanted(len(labels))].tolist()
 
     def _parts(
         self, indices: Sequence[int], trainer: Trainer, pl_module: LightningModule

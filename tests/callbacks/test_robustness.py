@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from regularizer_collection.callbacks import Robustness
+from regularizer_collection.callbacks import Robustness, robustness
 from regularizer_collection.callbacks.attack_protocol import AttackProtocol, eps_name
 from regularizer_collection.datamodules import ImageDataModule
 from regularizer_collection.functional.corruptions import KINDS, corrupt
@@ -47,11 +47,11 @@ def linear():
 
 
 def measured(make_trainer, backbone=None, data=None, **options):
-    robustness = Robustness(**(WEAK | options))
-    trainer = make_trainer(callbacks=[robustness])
+    callback = Robustness(**(WEAK | options))
+    trainer = make_trainer(callbacks=[callback])
     module = NoRegClassifier(linear() if backbone is None else backbone, num_classes=4)
     trainer.test(module, data or Blobs(), verbose=False)
-    return robustness.record, trainer
+    return callback.record, trainer
 
 
 def test_images_are_as_many_of_each_class_and_the_same_for_every_network(make_trainer):
@@ -66,16 +66,19 @@ def test_images_are_as_many_of_each_class_and_the_same_for_every_network(make_tr
     assert more["image_indices"][:12] == first["image_indices"]
 
 
-def test_a_tenth_of_the_test_images_is_taken_unless_a_number_is_given(make_trainer):
+def test_a_tenth_of_the_test_images_is_taken_unless_a_number_is_given(make_trainer, monkeypatch):
+    record, _ = measured(make_trainer)
+    assert record == {}  # of fewer than 1,000
+    monkeypatch.setattr(robustness, "_FEWEST", 40)
     record, _ = measured(make_trainer)
     assert record["num_images"] == 4
 
 
 def test_a_trial_run_measures_two_images_and_leaves_nothing(make_trainer):
-    robustness = Robustness(20, **WEAK)
-    trainer = make_trainer(callbacks=[robustness], fast_dev_run=True)
+    callback = Robustness(20, **WEAK)
+    trainer = make_trainer(callbacks=[callback], fast_dev_run=True)
     trainer.test(NoRegClassifier(linear(), num_classes=4), Blobs(), verbose=False)
-    assert robustness.record["num_images"] == 2
+    assert callback.record["num_images"] == 2
     assert not (Path(trainer.default_root_dir) / "robustness").exists()
 
 
