@@ -2,7 +2,7 @@
 
 import hashlib
 from abc import abstractmethod
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import torch
 from pytorch_lightning import LightningDataModule
@@ -36,8 +36,8 @@ class ImageDataModule(LightningDataModule):
     """
 
     num_classes: int
-    mean: ClassVar[tuple[float, ...]]
-    std: ClassVar[tuple[float, ...]]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
 
     def __init__(
         self, batch_size: int = 100, val_size: int | float = 0, augment: bool = False, seed: int = 0

@@ -28,8 +28,8 @@ class MNISTDataModule(ImageDataModule):
 
     source: ClassVar[type[MNIST]] = MNIST
     num_classes = 10
-    mean: ClassVar[tuple[float, ...]] = (0.1307,)
-    std: ClassVar[tuple[float, ...]] = (0.3081,)
+    mean: tuple[float, ...] = (0.1307,)
+    std: tuple[float, ...] = (0.3081,)
 
     def __init__(
         self,
