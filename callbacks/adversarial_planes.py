@@ -1,7 +1,6 @@
 """Planes through the nearest point of another class."""
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,7 @@ import torch
 from torch import Tensor
 
 from regularizer_collection.callbacks.measurement import Subject
-from regularizer_collection.callbacks.plane_set import PlaneSet, Values, columns, mean_of
+from regularizer_collection.callbacks.plane_set import PlaneSet, Values, mean_of
 from regularizer_collection.callbacks.random_planes import check_planes
 from regularizer_collection.functional.attacks import fmn_l2
 from regularizer_collection.functional.boundaries import boundary_curvature, boundary_density
@@ -74,15 +73,6 @@ class AdversarialPlanes(PlaneSet):
             "boundary_density": boundary_density(labels, (spacing, spacing)),
             "distance": distance,
             "curvature": None if math.isnan(curvature) else curvature,
-        }
-
-    def sum_up(self, planes: Sequence[list[int]], values: Sequence[Values]) -> dict[str, Any]:
-        """Returns the values of each plane."""
-        return {
-            "resolution": self.resolution,
-            "image_indices": list(planes),
-            "missing_planes": self.num_planes - len(planes),
-            "values": columns(values),
         }
 
     def metrics(self, record: dict[str, Any]) -> dict[str, float]:

@@ -20,7 +20,7 @@ _NUM_STARTS = 2
 
 
 class Images(NamedTuple):
-    """Images that a network classifies rightly, in the order of an attack's arguments.
+    """Images and the network that classifies them, in the order of an attack's arguments.
 
     Attributes:
         model: Maps pixels from 0 to 1 to logits.

@@ -19,6 +19,7 @@ class PlaneSet(ABC):
 
     Attributes:
         num_planes: Number of planes.
+        resolution: Points along each side of one.
         images_per_plane: Test images that span one.
     """
 
@@ -28,6 +29,7 @@ class PlaneSet(ABC):
     is_cheap: ClassVar[bool] = True
     """Whether it can be afforded after every epoch."""
     num_planes: int
+    resolution: int
 
     def draw(self, num_images: int, image_shape: Sequence[int], seed: int) -> list[Any]:
         """Draws the planes, the same for the same seed and data; more begin with the same ones.
@@ -63,9 +65,14 @@ class PlaneSet(ABC):
     def measure(self, subject: Subject, plane: Any, number: int) -> Values:
         """Measures one plane."""
 
-    @abstractmethod
     def sum_up(self, planes: Sequence[Any], values: Sequence[Values]) -> dict[str, Any]:
         """Returns what goes into the record of the planes that were measured."""
+        return {
+            "resolution": self.resolution,
+            "image_indices": list(planes),
+            "missing_planes": self.num_planes - len(planes),
+            "values": columns(values),
+        }
 
     @abstractmethod
     def metrics(self, record: dict[str, Any]) -> dict[str, float]:

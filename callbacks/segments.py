@@ -1,10 +1,9 @@
 """Segments between images of the data."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from regularizer_collection.callbacks.measurement import Subject
-from regularizer_collection.callbacks.plane_set import PlaneSet, Values, columns, mean_of
+from regularizer_collection.callbacks.plane_set import PlaneSet, Values, mean_of
 from regularizer_collection.callbacks.random_planes import check_planes
 from regularizer_collection.functional.data_planes import segment_points
 
@@ -37,15 +36,6 @@ class Segments(PlaneSet):
         return {
             "class_changes": int(labels.diff().count_nonzero()),
             "length": float((ends[1] - ends[0]).norm()),
-        }
-
-    def sum_up(self, planes: Sequence[list[int]], values: Sequence[Values]) -> dict[str, Any]:
-        """Returns class changes and length (input units) of each segment."""
-        return {
-            "resolution": self.resolution,
-            "image_indices": list(planes),
-            "missing_planes": self.num_planes - len(planes),
-            "values": columns(values),
         }
 
     def metrics(self, record: dict[str, Any]) -> dict[str, float]:

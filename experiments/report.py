@@ -70,19 +70,22 @@ def write_report(
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     tables, figures = _tables(df, results), _figures(df, results)
+    said = answer(tables[_DENSITY], results) if _DENSITY in tables else None
     for name, table in tables.items():
         table.to_csv(folder / f"{_file_name(name)}.csv")
     for name, figure in figures.items():
         figure.savefig(folder / f"{_file_name(name)}.png", dpi=110)
     notes = _notes(results)
+    if said is not None:
+        notes.insert(0, said.replace("\n", " "))
     shown = _with_numbers(df, tables)
     (folder / "report.md").write_text(markdown_page(shown, notes))
     (folder / "index.html").write_text(html_page(shown, figures, _CAPTIONS, notes))
     if readme is not None:
         path = Path(readme)
         path.write_text(with_summary(path.read_text(), results, part))
-    if _has(df, "data"):
-        print(answer(density_table(df), results))
+    if said is not None:
+        print(said)
     print(f"Report over {len(results)} runs: {folder / 'index.html'}")
 
 
@@ -179,8 +182,6 @@ def _numbers_of_planes(results: list[dict[str, Any]], kind: str) -> str:
 
 def _notes(results: list[dict[str, Any]]) -> list[str]:
     notes = [_what_was_run(results)]
-    if _has(df := tabulate(results), "data"):
-        notes = [answer(density_table(df), results).replace("\n", " "), *notes]
     if any(sum(r["variant"] == run["variant"] for r in results) == 1 for run in results):
         notes.append(
             "A variant with a single seed has a mean and no interval: nothing is known of how far "

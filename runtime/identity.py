@@ -51,6 +51,8 @@ LENGTH = {
 """Settings in which a run may differ from the one that it continues."""
 
 _CLASS_FOLDERS = {"backbones", "callbacks", "datamodules", "lightning_modules", "regularizers"}
+_NOT_AS_BEFORE = {"bound_at_start"}
+"""Arguments whose default is not what versions did that did not have them."""
 _DATA_KEYS_THAT_DO_NOT_COUNT = {"data_dir", "download", "verify", "seed"}
 _SAME_AS_NONE = {"trainer.precision": "32-true"}
 
@@ -224,7 +226,7 @@ def _default(settings: dict[str, Any], key: str) -> Any:
     """
     owner, _, argument = key.rpartition(".init_args.")
     folder, _, name = str(settings.get(f"{owner}.class_path")).rpartition(".")
-    if key not in settings or folder not in _CLASS_FOLDERS:
+    if key not in settings or folder not in _CLASS_FOLDERS or argument in _NOT_AS_BEFORE:
         return None
     cls = getattr(import_module(f"regularizer_collection.{folder}"), name, object)
     for base in inspect.getmro(cls):

@@ -1,6 +1,7 @@
 """Where a run leaves its files; every choice compares what runs are, never what they are called."""
 
 import hashlib
+import inspect
 import json
 from collections.abc import Iterator, Mapping
 from itertools import count
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from regularizer_collection.callbacks import Calibration, Evaluation, Robustness
 from regularizer_collection.functional.weights import weights_hash
 from regularizer_collection.runtime import results_file
 from regularizer_collection.runtime.identity import LENGTH, Identity
@@ -175,10 +177,19 @@ def _may_begin_in(folder: Path, identity: Identity) -> bool:
     return record is None or not identity.differences(record[0])
 
 
+_MEASURED_BY = {"robustness": Robustness, "calibration": Calibration}
+
+
 def _same_measures(ours: Identity, theirs: Identity) -> bool:
-    """Compares the settings that both know: those of an older version knew fewer."""
-    keys = set(ours.evaluation) & set(theirs.evaluation)
+    """Compares how two are measured; what an older version did not know counts with its default."""
     return all(
-        json.dumps(ours.evaluation.get(key)) == json.dumps(theirs.evaluation.get(key))
-        for key in keys
+        json.dumps(ours.evaluation.get(key, _default(key)))
+        == json.dumps(theirs.evaluation.get(key, _default(key)))
+        for key in set(ours.evaluation) | set(theirs.evaluation)
     )
+
+
+def _default(key: str) -> Any:
+    section, _, argument = key.rpartition(".")
+    measured_by = _MEASURED_BY.get(section, Evaluation)
+    return inspect.signature(measured_by).parameters[argument].default

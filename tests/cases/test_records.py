@@ -91,6 +91,19 @@ class TestContinuing:
         assert re.search(message, last_line(capfd))
         assert snapshot(here / "runs") == before
 
+    def test_other_measures_never_replace_those_of_a_run_that_an_older_version_recorded(
+        self, finished, run
+    ):
+        path = finished / "run.json"
+        record = json.loads(path.read_text())
+        known = record["identity"]["evaluation"]
+        record["identity"]["evaluation"] = {k: v for k, v in known.items() if "." not in k}
+        path.write_text(json.dumps(record))
+        before = snapshot(finished)
+        assert run("test", "--ckpt_path", LAST, "--robustness.num_images", "0") == 0
+        after = {path: hash_ for path, hash_ in snapshot(finished).items() if path in before}
+        assert after == before
+
     def test_a_finished_run_keeps_its_facts(self, finished, run):
         before = json.loads((finished / "run.json").read_text())
         assert run("fit", "--ckpt_path", "last", "--evaluation.resolution", "9") == 0

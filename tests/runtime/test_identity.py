@@ -130,6 +130,14 @@ def test_an_argument_that_an_older_version_did_not_have_stands_there_with_its_de
     assert old.differences(other) == ["data.init_args.coarse is None here and True there"]
 
 
+def test_an_argument_whose_default_changed_what_is_done_is_another_run():
+    old, new = (
+        identity("model", {"class_path": "lightning_modules.SVBClassifier", "init_args": arguments})
+        for arguments in ({"eps": 0.05}, {"eps": 0.05, "bound_at_start": True})
+    )
+    assert new.differences(old) == ["model.init_args.bound_at_start is True here and None there"]
+
+
 def test_a_class_that_moved_to_another_folder_is_the_same():
     paths = ("lightning_modules.ResNet18", "backbones.ResNet18", "backbones.LeNet", "x.LeNet")
     before, now, other, foreign = (identity("model", {"class_path": path}) for path in paths)
