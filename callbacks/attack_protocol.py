@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple
 
 import torch
@@ -12,11 +13,13 @@ from regularizer_collection.callbacks.measurement import Subject
 from regularizer_collection.functional.attacks import direction_distance, fgsm, fmn_l2, margin, pgd
 from regularizer_collection.functional.corruptions import KINDS, NUM_SEVERITIES, corrupt
 from regularizer_collection.functional.seeding import derive_seed
+from regularizer_collection.functional.square_attack import square
 
 NOISE = (0.02, 0.05, 0.1, 0.2)
 FGSM_EPS = (*(pixels / 255 for pixels in (0.5, 1, 2, 4, 8)), 0.1, 0.2, 0.3)
 _NUM_LINES = 5
 _NUM_STARTS = 2
+_NUM_QUERIES = 200
 
 
 class Images(NamedTuple):
@@ -79,8 +82,12 @@ class AttackProtocol:
         # No attack takes an empty batch: where no image is right, one stands for them.
         is_attacked = is_right if is_right.any() else torch.arange(len(labels)).to(labels) == 0
         right = images.where(is_attacked)
-        attacked = [*self._attacks(right), *self._distances(right, subject.data.std)]
-        for name, values in attacked + ([self._check(right)] if is_checked else []):
+        distances = self._distances(right, subject.data.std)
+        attacked = dict(chain(self._attacks(right), distances))
+        if is_checked:
+            eps = self.eps[len(self.eps) // 2]
+            attacked["check"] = self._check(right, attacked[f"pgd/{eps_name(eps)}"], eps)
+        for name, values in attacked.items():
             whole = values.new_zeros(len(pixels), *values.shape[1:])
             whole[is_attacked] = values
             whole[~is_right] = 0
@@ -124,10 +131,21 @@ class AttackProtocol:
                 survive[survive.clone()] = left.stay_right(moved)
         return survive
 
-    def _check(self, right: Images) -> tuple[str, Tensor]:
-        """Attacks as usual, five times as long, without limit, and looks for zero gradients."""
-        middle = self.eps[len(self.eps) // 2] if self.eps else 1 / 255
-        usual, longer = (self._survive_pgd(right, middle, n * self.num_steps) for n in (1, 5))
+    def _check(self, right: Images, usual: Tensor, eps: float) -> Tensor:
+        """Attacks five times as long, without gradients, without limit; looks for zero gradients.
+
+        Args:
+            right: The images.
+            usual: Which of them stay right under PGD within eps.
+            eps: Largest change of a pixel of the first two.
+
+        Returns:
+            Whether each stays right under the usual and the three other attacks, and whether its
+            gradient is zero [images, 5].
+        """
+        longer = self._survive_pgd(right, eps, 5 * self.num_steps)
+        generators = self._generators("square", right)
+        blind = right.stay_right(square(*right[:3], eps, _NUM_QUERIES, generators))
         step_size = 64 / 255 / min(4, self.num_steps)  # few steps must reach as far
         unlimited = right.stay_right(pgd(*right[:3], 64 / 255, step_size, self.num_steps))
         pixels = right.pixels.clone().requires_grad_()
@@ -136,7 +154,7 @@ class AttackProtocol:
                 margin(right.model(pixels), right.labels).sum(), pixels
             )
         is_zero = (gradient == 0).flatten(1).all(1)
-        return "check", torch.stack([usual, longer, unlimited, is_zero], 1)
+        return torch.stack([usual, longer, blind, unlimited, is_zero], 1)
 
     def _distances(self, right: Images, std: tuple[float, ...]) -> Iterator[tuple[str, Tensor]]:
         change = fmn_l2(*right[:3], self.distance_steps) - right.pixels
@@ -154,11 +172,13 @@ class AttackProtocol:
     def _draw(self, stream: str, draw: Callable[..., Tensor], images: Images) -> Tensor:
         """Draws numbers for each image from a seed of its own, whatever images are beside it."""
         like = images.pixels
-        numbers = [
-            draw(like.shape[1:], generator=torch.Generator().manual_seed(seed))
-            for seed in (derive_seed(stream, self.seed, index) for index in images.indices)
-        ]
+        generators = self._generators(stream, images)
+        numbers = [draw(like.shape[1:], generator=generator) for generator in generators]
         return torch.stack(numbers).to(like) if numbers else torch.zeros_like(like)
+
+    def _generators(self, stream: str, images: Images) -> list[torch.Generator]:
+        seeds = (derive_seed(stream, self.seed, index) for index in images.indices)
+        return [torch.Generator().manual_seed(seed) for seed in seeds]
 
 
 def eps_name(eps: float) -> str:

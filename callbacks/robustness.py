@@ -64,6 +64,8 @@ class Robustness(Measurement):
     ) -> None:
         super().__init__()
         check_at_least("num_images", 0 if num_images is None else num_images, 0)
+        if not eps:
+            raise ValueError("eps is empty; give at least one change of a pixel, such as 0.004")
         for value in eps:
             check_between("eps", value, 0, 1)
         check_at_least("num_steps", num_steps, 1)

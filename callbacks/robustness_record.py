@@ -94,13 +94,14 @@ def _signs(
     if not checks:  # a Ctrl-C came before them
         return []
     checked = torch.cat([*checks]).double()
-    usual, longer, unlimited, zero_gradients = checked.mean(0).tolist()
+    usual, longer, blind, unlimited, zero_gradients = checked.mean(0).tolist()
     return masking_signs(
         fgsm=by_eps("fgsm"),
         pgd=by_eps("pgd"),
         by_steps=accuracy["pgd_by_steps"],
         longer=longer,
         shorter=usual,
+        blind=blind,
         unlimited=unlimited,
         noise=by_eps("random_signs"),
         zero_gradients=zero_gradients,

@@ -12,20 +12,24 @@ _CHANCE_FACTOR = 2
 """A network below so many times chance has learnt too little for its boundaries to mean much."""
 
 
-def answer(table: pd.DataFrame, results: Sequence[dict[str, Any]]) -> str:
-    """Says how dense each variant's boundaries are beside ``no_reg``'s, and how sure that is.
+def answer(table: pd.DataFrame, results: Sequence[dict[str, Any]], baseline: str = BASELINE) -> str:
+    """Says how dense each variant's boundaries are beside a baseline's, and how sure that is.
 
     Args:
         table: Result of :func:`density_table`.
         results: Loaded results.
+        baseline: Variant that the table compares with.
     """
     if "ratio" not in table:
-        return f"No comparison: it needs {BASELINE} and another variant, measured between images."
-    compared = table.drop(index=BASELINE)
+        return (
+            f"No comparison: it needs {baseline} and another variant, measured between images; "
+            "--baseline names another one to compare with."
+        )
+    compared = table.drop(index=baseline)
     parts = [f"{variant} {_ratio(row)}" for variant, row in compared.iterrows()]
     number = int(table["networks"].sum())
     sentences = [
-        f"On these {number} networks the boundaries are, beside {BASELINE}'s, as dense: "
+        f"On these {number} networks the boundaries are, beside {baseline}'s, as dense: "
         f"{', '.join(parts)}."
     ]
     alone = [name for name, row in table.iterrows() if row["networks"] < 2]

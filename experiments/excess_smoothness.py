@@ -1,4 +1,4 @@
-"""Is a network smoother than an unregularized one of the same accuracy?"""
+"""Is a network smoother than one of the baseline, mostly unregularized, of the same accuracy?"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,11 +13,12 @@ DENSITY = "test_curve/boundary_density/data"
 ACCURACY = "test_curve/accuracy"
 
 
-def trajectory(results: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """Returns what ``no_reg`` went through in training: what undertraining alone gives.
+def trajectory(results: Sequence[dict[str, Any]], baseline: str = BASELINE) -> pd.DataFrame:
+    """Returns what the baseline went through in training: what undertraining alone gives.
 
     Args:
         results: Loaded results.
+        baseline: Variant that the others are compared with.
 
     Returns:
         Columns ``seed``, ``accuracy`` (%), ``density`` (1 / input unit), a row for each epoch that
@@ -26,7 +27,7 @@ def trajectory(results: Sequence[dict[str, Any]]) -> pd.DataFrame:
     rows = []
     for run in results:
         history = run["history"]
-        if run["variant"] == BASELINE and DENSITY in history:
+        if run["variant"] == baseline and DENSITY in history:
             accuracy = dict(map(tuple, history.get(ACCURACY, [])))
             rows += [
                 (run["seed"], 100 * accuracy[step], density)
@@ -36,20 +37,21 @@ def trajectory(results: Sequence[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["seed", "accuracy", "density"])
 
 
-def network_points(results: Sequence[dict[str, Any]]) -> pd.DataFrame:
+def network_points(results: Sequence[dict[str, Any]], baseline: str = BASELINE) -> pd.DataFrame:
     """Returns accuracy, density and excess of every network that was measured between images.
 
-    The excess is S = log density - the log density that ``no_reg`` had, on its way, at the same
+    The excess is S = log density - the log density that the baseline had, on its way, at the same
     accuracy: the mean over its seeds of a line through each seed's epochs.
 
     Args:
         results: Loaded results.
+        baseline: Variant that the others are compared with.
 
     Returns:
         Columns ``variant``, ``seed``, ``accuracy`` (%), ``density`` and ``excess``; NaN where
-        ``no_reg`` never was as accurate, or was not measured on its way.
+        the baseline never was as accurate, or was not measured on its way.
     """
-    band = trajectory(results)
+    band = trajectory(results, baseline)
     rows = []
     for run in results:
         planes = run["measurements"]["planes"].get("data")
@@ -61,15 +63,16 @@ def network_points(results: Sequence[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["variant", "seed", "accuracy", "density", "excess"])
 
 
-def excess_table(points: pd.DataFrame) -> pd.DataFrame:
+def excess_table(points: pd.DataFrame, baseline: str = BASELINE) -> pd.DataFrame:
     """Sums the excess up over the networks of each variant.
 
     Args:
         points: Result of :func:`network_points`.
+        baseline: Variant that the others are compared with.
 
     Returns:
         Rows: variants. Columns: ``networks`` whose excess is known, ``ratio`` = exp(mean excess),
-        ``low`` and ``high``: simultaneous 95 % interval against ``no_reg``'s own networks (Dunnett)
+        ``low`` and ``high``: simultaneous 95 % interval against the baseline's networks (Dunnett)
         where all groups have two or more, else NaN.
     """
     groups = {
@@ -86,9 +89,9 @@ def excess_table(points: pd.DataFrame) -> pd.DataFrame:
         }
         for variant, group in groups.items()
     }
-    others = [variant for variant in groups if variant != BASELINE]
-    if others and min(map(len, groups.values())) > 1 and BASELINE in groups:
-        compared = dunnett([groups[variant] for variant in others], groups[BASELINE])
+    others = [variant for variant in groups if variant != baseline]
+    if others and min(map(len, groups.values())) > 1 and baseline in groups:
+        compared = dunnett([groups[variant] for variant in others], groups[baseline])
         for variant, (difference, low, high) in zip(others, compared, strict=True):
             rows[variant] |= dict(
                 zip(("ratio", "low", "high"), np.exp((difference, low, high)), strict=True)

@@ -139,22 +139,22 @@ def data_plane_figure(results: Results) -> Figure:
     return figure
 
 
-def excess_smoothness_figure(results: Results) -> Figure:
+def excess_smoothness_figure(results: Results, baseline: str) -> Figure:
     """Draws boundary density against accuracy, and beneath what is left at equal accuracy.
 
-    The grey lines are ``no_reg``'s own training, a line for each seed: what undertraining gives.
+    The grey lines are the baseline's own training, a line for each seed: what undertraining gives.
     Where it was not measured on its way there is nothing beneath.
     """
-    points = network_points(results)
-    table = excess_table(points)
+    points = network_points(results, baseline)
+    table = excess_table(points, baseline)
     figure = Figure(figsize=(7, 4.5 if table.empty else 6.5), layout="constrained")
     if table.empty:
         upper = figure.subplots()
     else:
         upper, lower = figure.subplots(2, 1, height_ratios=(2.2, 1))
-        _draw_forest(lower, table)
-    for seed, epochs in trajectory(results).groupby("seed"):
-        label = f"no_reg, its epochs (seed {seed})"
+        _draw_forest(lower, table, baseline)
+    for seed, epochs in trajectory(results, baseline).groupby("seed"):
+        label = f"{baseline}, its epochs (seed {seed})"
         upper.plot(epochs["accuracy"], epochs["density"], "-", color="0.7", label=label)
     for variant in in_order(points["variant"]):
         ours = points[points["variant"] == variant]
@@ -166,7 +166,7 @@ def excess_smoothness_figure(results: Results) -> Figure:
     return figure
 
 
-def _draw_forest(axis: Any, table: pd.DataFrame) -> None:
+def _draw_forest(axis: Any, table: pd.DataFrame, baseline: str) -> None:
     has_interval = table["low"].notna()
     for number, (_, row) in enumerate(table.iterrows()):
         if not np.isnan(row["low"]):
@@ -177,7 +177,7 @@ def _draw_forest(axis: Any, table: pd.DataFrame) -> None:
     axis.set_ylim(len(table) - 0.5, -0.5)
     axis.axvline(1, color="0.7", lw=1)
     interval = ", simultaneous 95 % interval" if has_interval.any() else ", no interval"
-    axis.set_xlabel(f"density / that of an equally accurate no_reg on its way{interval}")
+    axis.set_xlabel(f"density / that of an equally accurate {baseline} on its way{interval}")
 
 
 def spectrum_figure(results: Results) -> Figure:

@@ -10,18 +10,46 @@ from matplotlib.figure import Figure
 
 _TITLE = "Regularizers compared"
 _STYLE = """
-:root { color-scheme: light dark; }
+:root { color-scheme: light dark; background: Canvas; color: CanvasText; }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 72em; margin: 2em auto; padding: 0 1em; }
 .answer { font-size: 1.25em; }
 nav { columns: 20em; margin: 2em 0; }
 nav a { display: block; }
 .table { overflow-x: auto; }
 table { border-collapse: collapse; margin: 1em 0; font-variant-numeric: tabular-nums; }
+thead button { all: unset; cursor: pointer; }
+thead button:focus-visible { outline: 2px solid; }
+th[aria-sort=ascending] button::after { content: " \\2191"; }
+th[aria-sort=descending] button::after { content: " \\2193"; }
 th, td { border: 1px solid #8886; padding: .25em .7em; text-align: right; }
 figure { margin: 1em 0; }
 figcaption { max-width: 50em; }
 img { max-width: 100%; background: white; }
 @media print { nav { display: none; } h2 { break-after: avoid; } }
+"""
+_SORTABLE = """
+for (const table of document.querySelectorAll("table")) {
+  const heads = [...table.tHead.rows[0].cells];
+  heads.forEach((head, column) => {
+    const button = document.createElement("button");
+    button.textContent = head.textContent || "row";
+    head.replaceChildren(button);
+    button.onclick = () => {
+      const sign = head.ariaSort === "descending" ? 1 : -1;
+      const key = row => {
+        const text = row.cells[column].textContent, number = parseFloat(text);
+        return isNaN(number) ? text : number;
+      };
+      const order = (a, b) => {
+        if (typeof a !== typeof b) return typeof a === "number" ? -1 : 1;
+        return sign * (a < b ? -1 : a > b ? 1 : 0);
+      };
+      table.tBodies[0].append(...[...table.tBodies[0].rows].sort((a, b) => order(key(a), key(b))));
+      heads.forEach(other => other.ariaSort = null);
+      head.ariaSort = sign > 0 ? "ascending" : "descending";
+    };
+  });
+}
 """
 
 
@@ -45,6 +73,8 @@ def html_page(
     notes: Sequence[str],
 ) -> str:
     """Writes the first note as the answer, a contents, figures with captions, tables, other notes.
+
+    A click on the head of a column sorts a table, the highest first.
 
     Args:
         tables: Tables by title.
@@ -74,7 +104,8 @@ def html_page(
             f"{_heading(name)}<div class='table'>{_written(table).to_html(border=0)}</div>"
         )
     items = "".join(f"<li>{note}</li>" for note in others)
-    parts.append(f"<h2 id='notes'>Notes</h2><ul>{items}</ul></main></html>")
+    parts.append(f"<h2 id='notes'>Notes</h2><ul>{items}</ul></main>")
+    parts.append(f"<script>{_SORTABLE}</script></html>")
     return "\n".join(parts) + "\n"
 
 

@@ -32,6 +32,7 @@ from regularizer_collection.experiments.robustness_tables import (
 )
 from regularizer_collection.experiments.source_experiment import DIFFERENCES, source_accuracy
 from regularizer_collection.experiments.tables import (
+    BASELINE,
     accuracy_table,
     agreement_table,
     density_table,
@@ -51,6 +52,7 @@ def write_report(
     allow_mixed: bool = False,
     readme: str | None = None,
     part: str = "report",
+    baseline: str = BASELINE,
 ) -> None:
     """Writes ``report.md``, ``index.html``, one CSV for each table and one PNG for each figure.
 
@@ -60,22 +62,25 @@ def write_report(
         allow_mixed: Whether runs may differ in epochs, data, planes or config.
         readme: File of which a part between markers becomes the summary; None writes none.
         part: Name in these markers.
+        baseline: Variant that the others are compared with.
 
     Raises:
         FileNotFoundError: If there are no results.
-        ValueError: If the results do not belong together, or the readme has no markers.
+        ValueError: If the results do not belong together, none is of the baseline that was asked
+            for, or the readme has no markers.
     """
     results = load_results(root, allow_mixed)
+    _check_baseline(baseline, results)
     df = tabulate(results)
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    tables, figures = _tables(df, results), _figures(df, results)
-    said = answer(tables[_DENSITY], results) if _DENSITY in tables else None
+    tables, figures = _tables(df, results, baseline), _figures(df, results, baseline)
+    said = answer(tables[_DENSITY], results, baseline) if _DENSITY in tables else None
     for name, table in tables.items():
         table.to_csv(folder / f"{_file_name(name)}.csv")
     for name, figure in figures.items():
         figure.savefig(folder / f"{_file_name(name)}.png", dpi=110)
-    notes = _notes(results)
+    notes = _notes(results, baseline)
     if said is not None:
         notes.insert(0, said.replace("\n", " "))
     shown = _with_numbers(df, tables)
@@ -83,13 +88,15 @@ def write_report(
     (folder / "index.html").write_text(html_page(shown, figures, _CAPTIONS, notes))
     if readme is not None:
         path = Path(readme)
-        path.write_text(with_summary(path.read_text(), results, part))
+        path.write_text(with_summary(path.read_text(), results, part, baseline))
     if said is not None:
         print(said)
     print(f"Report over {len(results)} runs: {folder / 'index.html'}")
 
 
-def with_summary(text: str, results: list[dict[str, Any]], part: str = "report") -> str:
+def with_summary(
+    text: str, results: list[dict[str, Any]], part: str = "report", baseline: str = BASELINE
+) -> str:
     """Replaces what stands between the report's markers by accuracy, density and total variation.
 
     Raises:
@@ -99,7 +106,7 @@ def with_summary(text: str, results: list[dict[str, Any]], part: str = "report")
     accuracy = accuracy_table(df)
     columns = {"test accuracy (%)": accuracy["test accuracy"]}
     if _has(df, "data"):
-        columns |= _density_columns(density_table(df))
+        columns |= _density_columns(density_table(df, baseline), baseline)
     if attacked := measured(results, "robustness"):
         columns |= _robustness_columns(means_table(attacked, ROBUSTNESS))
     columns |= {
@@ -126,10 +133,10 @@ def _robustness_columns(table: pd.DataFrame) -> dict[str, pd.Series]:
     }
 
 
-def _density_columns(table: pd.DataFrame) -> dict[str, pd.Series]:
+def _density_columns(table: pd.DataFrame, baseline: str) -> dict[str, pd.Series]:
     texts = {}
     if "ratio" in table:
-        texts["boundary density / no_reg's"] = table.apply(
+        texts[f"boundary density / {baseline}'s"] = table.apply(
             lambda row: (
                 ""
                 if pd.isna(row["ratio"])
@@ -180,7 +187,7 @@ def _numbers_of_planes(results: list[dict[str, Any]], kind: str) -> str:
     return " or ".join(str(number) for number in sorted(numbers))
 
 
-def _notes(results: list[dict[str, Any]]) -> list[str]:
+def _notes(results: list[dict[str, Any]], baseline: str) -> list[str]:
     notes = [_what_was_run(results)]
     if any(sum(r["variant"] == run["variant"] for r in results) == 1 for run in results):
         notes.append(
@@ -190,7 +197,8 @@ def _notes(results: list[dict[str, Any]]) -> list[str]:
     notes.append(
         "Every interval is over networks trained from different seeds (n of each variant stands "
         "beside its name). The one family of tests is boundary density on planes between test "
-        "images against no_reg, corrected by Holm; everything else has an interval and no p-value."
+        f"images against {baseline}, corrected by Holm; everything else has an interval and no "
+        "p-value."
     )
     notes += _bounds(results)
     notes += masking_notes(measured(results, "robustness"))
@@ -218,10 +226,12 @@ def _bounds(results: list[dict[str, Any]]) -> list[str]:
     ]
 
 
-def _tables(df: pd.DataFrame, results: list[dict[str, Any]]) -> dict[str, pd.DataFrame]:
-    tables = {"Test accuracy (%)": accuracy_table(df).join(source_accuracy())}
+def _tables(
+    df: pd.DataFrame, results: list[dict[str, Any]], baseline: str
+) -> dict[str, pd.DataFrame]:
+    tables = {"Test accuracy (%)": accuracy_table(df, baseline).join(source_accuracy())}
     if _has(df, "data"):
-        tables[_DENSITY] = density_table(df)
+        tables[_DENSITY] = density_table(df, baseline)
         tables["Fragments on planes between test images (regions of one class)"] = mean_table(
             df, "data", "num_fragments"
         )
@@ -230,9 +240,9 @@ def _tables(df: pd.DataFrame, results: list[dict[str, Any]]) -> dict[str, pd.Dat
             for run in results
             if "data" in run["measurements"]["planes"]
         )
-        excess = excess_table(network_points(results))
+        excess = excess_table(network_points(results, baseline), baseline)
         if not excess.empty:
-            tables["Boundary density at equal accuracy (ratio to no_reg on its way)"] = excess
+            tables[f"Boundary density at equal accuracy (ratio to {baseline} on its way)"] = excess
     if _has(df, "adversarial"):
         for measure, unit in (("boundary_density", "1 / input unit"), ("distance", "input units")):
             title = f"{measure.replace('_', ' ').capitalize()} on adversarial planes ({unit})"
@@ -241,7 +251,7 @@ def _tables(df: pd.DataFrame, results: list[dict[str, Any]]) -> dict[str, pd.Dat
         tables["Class changes on segments between test images (changes)"] = mean_table(
             df, "segments", "class_changes"
         )
-    tables |= _robustness_tables(results)
+    tables |= _robustness_tables(results, baseline)
     if _has(df, "random"):
         for title, measure in _RANDOM_MEASURES.items():
             tables[f"{title}, random planes"] = tv_table(df, measure)
@@ -254,14 +264,14 @@ def _tables(df: pd.DataFrame, results: list[dict[str, Any]]) -> dict[str, pd.Dat
     return tables
 
 
-def _robustness_tables(results: list[dict[str, Any]]) -> dict[str, pd.DataFrame]:
+def _robustness_tables(results: list[dict[str, Any]], baseline: str) -> dict[str, pd.DataFrame]:
     tables = {}
     if attacked := measured(results, "robustness"):
         n = attacked[0]["measurements"]["robustness"]["num_images"]
         tables[f"Robustness ({n} test images)"] = means_table(attacked, ROBUSTNESS)
-        distances = distance_table(attacked)
+        distances = distance_table(attacked, baseline)
         if not distances.empty:
-            name = "Distance of right images from another class (ratio to no_reg)"
+            name = f"Distance of right images from another class (ratio to {baseline})"
             tables[name] = distances
     if calibrated := measured(results, "calibration"):
         tables["Calibration (all test images)"] = means_table(calibrated, CALIBRATION)
@@ -291,14 +301,20 @@ _RANDOM_MEASURES = {
 }
 
 
+def _check_baseline(baseline: str, results: list[dict[str, Any]]) -> None:
+    variants = sorted({run["variant"] for run in results})
+    if baseline != BASELINE and baseline not in variants:
+        raise ValueError(f"baseline is {baseline!r}; give one of {', '.join(variants)}")
+
+
 def _has(df: pd.DataFrame, kind: str) -> bool:
     return kind in set(df["kind"])
 
 
-def _figures(df: pd.DataFrame, results: list[dict[str, Any]]) -> dict[str, Figure]:
+def _figures(df: pd.DataFrame, results: list[dict[str, Any]], baseline: str) -> dict[str, Figure]:
     figures = {"Accuracy": accuracy_figure(df)}
     if _has(df, "data"):
-        figures["Excess smoothness at equal accuracy"] = excess_smoothness_figure(results)
+        figures["Excess smoothness at equal accuracy"] = excess_smoothness_figure(results, baseline)
     if attacked := measured(results, "robustness"):
         figures["Robustness"] = robustness_figure(attacked)
     figures["Learning curves"] = learning_curve_figure(results)
@@ -315,8 +331,8 @@ def _figures(df: pd.DataFrame, results: list[dict[str, Any]]) -> dict[str, Figur
 _CAPTIONS = {
     "Accuracy": "Test accuracy: mean and 95 % interval over networks, a dot for each network.",
     "Excess smoothness at equal accuracy": (
-        "Boundary density against accuracy. Below the grey line, no_reg's own training, a network "
-        "is smoother than an unregularized one that is as accurate."
+        "Boundary density against accuracy. Below the grey line, the baseline's own training, a "
+        "network is smoother than one of the baseline that is as accurate."
     ),
     "Robustness": (
         "Accuracy under noise and under PGD, and the share of images whose class no change of so "

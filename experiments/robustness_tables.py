@@ -89,14 +89,15 @@ def means_table(
     return table
 
 
-def distance_table(results: Sequence[Run]) -> pd.DataFrame:
-    """Compares the distance to the nearest other class with that of ``no_reg``.
+def distance_table(results: Sequence[Run], baseline: str = BASELINE) -> pd.DataFrame:
+    """Compares the distance to the nearest other class with that of a baseline.
 
     Of each network the median over the images that it classifies rightly; of their logarithms
     Welch's interval, so that the difference is a ratio.
 
     Args:
         results: Loaded results whose robustness is known.
+        baseline: Variant that the others are compared with.
 
     Returns:
         Rows: variants but the baseline. Columns: ``networks``, ``ratio`` to the baseline, ``low``
@@ -109,8 +110,8 @@ def distance_table(results: Sequence[Run]) -> pd.DataFrame:
             logs.setdefault(run["variant"], []).append(math.log(distance))
     rows = {}
     for variant in in_order(pd.Series(list(logs), dtype=str)):
-        if variant != BASELINE and BASELINE in logs:
-            compared = welch(logs[variant], logs[BASELINE])
+        if variant != baseline and baseline in logs:
+            compared = welch(logs[variant], logs[baseline])
             rows[variant] = {
                 "networks": len(logs[variant]),
                 "ratio": math.exp(compared.difference),

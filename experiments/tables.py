@@ -23,11 +23,12 @@ BASELINE = "no_reg"
 EQUAL_WITHIN = 0.1
 
 
-def accuracy_table(df: pd.DataFrame) -> pd.DataFrame:
-    """Summarises test accuracy over networks, in per cent, and its difference from ``no_reg``.
+def accuracy_table(df: pd.DataFrame, baseline: str = BASELINE) -> pd.DataFrame:
+    """Summarises test accuracy over networks, in per cent, and its difference from a baseline.
 
     Args:
         df: Rows of :func:`experiments.collect_results`.
+        baseline: Variant that the others are compared with.
 
     Returns:
         Rows: variants. Columns: ``seeds`` (their number), ``mean``, ``conf_interval`` (half-width
@@ -48,21 +49,22 @@ def accuracy_table(df: pd.DataFrame) -> pd.DataFrame:
             "conf_interval": half_width,
             "test accuracy": interval_text(mean, half_width, 3, "1 seed"),
         }
-        if variant != BASELINE and BASELINE in accuracies:
-            comparison = welch(values, accuracies[BASELINE])
+        if variant != baseline and baseline in accuracies:
+            comparison = welch(values, accuracies[baseline])
             rows[variant]["difference"] = comparison.difference
             rows[variant]["difference_interval"] = comparison.half_width
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def density_table(df: pd.DataFrame) -> pd.DataFrame:
-    """Compares boundary density on planes between test images with that of ``no_reg``.
+def density_table(df: pd.DataFrame, baseline: str = BASELINE) -> pd.DataFrame:
+    """Compares boundary density on planes between test images with that of a baseline.
 
     It is the primary measure of a report, and this the one family of tests that a report makes. The
     unit is the network, see :func:`compare_networks`.
 
     Args:
         df: Rows of :func:`experiments.collect_results`.
+        baseline: Variant that the others are compared with.
 
     Returns:
         Rows: variants that were measured on such planes. Columns: ``networks``, ``mean`` density
@@ -77,8 +79,8 @@ def density_table(df: pd.DataFrame) -> pd.DataFrame:
     for variant, matrix in matrices.items():
         mean, half_width = confidence_interval(matrix.mean(axis=1))
         rows[variant] = {"networks": len(matrix), "mean": mean, "conf_interval": half_width}
-        if variant != BASELINE and BASELINE in matrices:
-            comparisons[variant] = _ratio(matrix, matrices[BASELINE])
+        if variant != baseline and baseline in matrices:
+            comparisons[variant] = _ratio(matrix, matrices[baseline])
     adjusted = holm(comparison.p_value for comparison in comparisons.values())
     for (variant, comparison), p_value in zip(comparisons.items(), adjusted, strict=True):
         difference, half_width = comparison.difference, comparison.half_width

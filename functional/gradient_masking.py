@@ -16,6 +16,7 @@ def masking_signs(
     by_steps: Sequence[float],
     longer: float,
     shorter: float,
+    blind: float,
     unlimited: float,
     noise: Mapping[float, float],
     zero_gradients: float,
@@ -29,6 +30,7 @@ def masking_signs(
         by_steps: Accuracy after 0, 1, 2, ... steps of a PGD whose reach grows with each.
         longer: Accuracy under five times as many steps of PGD, on some images.
         shorter: Accuracy under PGD as usual, on the same images.
+        blind: Accuracy under an attack without gradients, on the same images.
         unlimited: Accuracy under PGD at eps 64/255, where no network can be right, on them too.
         noise: Accuracy under random signs of size eps, by eps.
         zero_gradients: Share of right images whose gradient is zero everywhere.
@@ -59,6 +61,11 @@ def masking_signs(
         signs.append(
             f"five times the steps lower accuracy from {_per_cent(shorter)} to "
             f"{_per_cent(longer)}: PGD has not converged"
+        )
+    if blind < shorter - chance:
+        signs.append(
+            f"an attack without gradients is stronger than PGD: {_per_cent(blind)} against "
+            f"{_per_cent(shorter)}"
         )
     if unlimited * num_images > 1:  # more than one image
         signs.append(f"accuracy at eps 64/255 is {_per_cent(unlimited)}, not 0")

@@ -1,17 +1,22 @@
 """Differentiable functions of a weight's singular values, none of which decomposes it."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 
 def gram_deviation(weight: Tensor) -> Tensor:
     """Computes ||G - I||_F^2, G the smaller Gram matrix: sum (s_i^2 - 1)^2 over singular values.
 
+    The gradient is 4 (G - I) W; it has none of its own.
+
     Args:
-        weight: Weight [out, ...], seen as a matrix [out, rest].
+        weight: Weight [out, ...], seen as a matrix W [out, rest].
     """
-    gram = _smaller_gram(weight)
-    return (gram - torch.eye(len(gram), dtype=gram.dtype, device=gram.device)).square().sum()
+    deviation: Tensor = _GramDeviation.apply(_wide(weight))
+    return deviation
 
 
 def double_gram_deviation(weight: Tensor) -> Tensor:
@@ -35,8 +40,7 @@ def gram_deviation_norm(weight: Tensor, start: Tensor, iterations: int = 2) -> T
         start: Vector [min(out, rest)] that the iteration starts from.
         iterations: Products with G - I, the last of which carries the gradient.
     """
-    matrix = weight.flatten(1)
-    matrix = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
+    matrix = _wide(weight)
 
     def deviate(vector: Tensor) -> Tensor:
         return matrix @ (matrix.T @ vector) - vector  # the Gram matrix itself costs far more
@@ -70,6 +74,23 @@ def power_iteration(weight: Tensor, right: Tensor, iterations: int = 1) -> tuple
     return left, right
 
 
-def _smaller_gram(weight: Tensor) -> Tensor:
+def _wide(weight: Tensor) -> Tensor:
     matrix = weight.flatten(1)
-    return matrix @ matrix.T if matrix.shape[0] <= matrix.shape[1] else matrix.T @ matrix
+    return matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
+
+
+class _GramDeviation(torch.autograd.Function):
+    """Spares one of the two products with G - I that autograd, which sees no symmetry, makes."""
+
+    @staticmethod
+    def forward(ctx: Any, matrix: Tensor) -> Tensor:
+        deviation = matrix @ matrix.T
+        deviation.diagonal().sub_(1)
+        ctx.save_for_backward(deviation, matrix)
+        return deviation.square().sum()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        deviation, matrix = ctx.saved_tensors
+        return (4 * gradient * deviation) @ matrix

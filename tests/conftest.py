@@ -1,12 +1,20 @@
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from selenium import webdriver
 
 from regularizer_collection.datamodules import Shapes100DataModule
 
+DRIVER = shutil.which("chromedriver")
+QUIET = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    "--window-size=1500,2200",
+)
 CIFAR100 = Path(__file__).parent.parent.parent / "shared" / "cifar100"
 
 
@@ -64,3 +72,15 @@ def make_trainer(tmp_path):
         return Trainer(**(quiet | overrides))
 
     return make
+
+
+@pytest.fixture
+def browser():
+    if DRIVER is None:
+        pytest.skip("no chromedriver on this machine")
+    options = webdriver.ChromeOptions()
+    for argument in QUIET:
+        options.add_argument(argument)
+    browser = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    yield browser
+    browser.quit()

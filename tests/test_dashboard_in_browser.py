@@ -1,7 +1,6 @@
 """The dashboards in a real browser."""
 
 import json
-import shutil
 import socket
 import subprocess
 import sys
@@ -9,16 +8,8 @@ import time
 from urllib.request import urlopen
 
 import pytest
-from selenium import webdriver
 
 from regularizer_collection.__main__ import main
-
-DRIVER = shutil.which("chromedriver")
-QUIET = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    "--window-size=1500,2200",
-)
 
 
 @pytest.fixture(scope="module")
@@ -80,18 +71,6 @@ def test_hyperparameters_stand_beside_real_metrics(runs):
     content = b"".join(path.read_bytes() for path in runs.rglob("events.out.tfevents.*"))
     assert b"_hparams_/session_start_info" in content
     assert b"hp_metric" not in content
-
-
-@pytest.fixture
-def browser():
-    if DRIVER is None:
-        pytest.skip("no chromedriver on this machine")
-    options = webdriver.ChromeOptions()
-    for argument in QUIET:
-        options.add_argument(argument)
-    browser = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
-    yield browser
-    browser.quit()
 
 
 TEXT_EVERYWHERE = """

@@ -280,6 +280,7 @@ def test_more_images_than_there_are_are_refused_before_anything_is_trained(make_
     ("options", "message"),
     [
         ({"eps": [1.5]}, "eps is 1.5; give a number from 0 to 1"),
+        ({"eps": []}, "eps is empty; give at least one"),
         ({"num_steps": 0}, "num_steps is 0"),
         ({"distance_steps": 0}, "distance_steps is 0"),
         ({"chunk_size": 0}, "chunk_size is 0"),

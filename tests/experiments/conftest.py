@@ -1,4 +1,5 @@
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -106,11 +107,11 @@ def robustness(rng):
 @pytest.fixture
 def leave(tmp_path):
     """Writes a run's results below ``tmp_path`` and returns the path of the file."""
+    return partial(leave_results, tmp_path)
 
-    def leave(variant, seed, **overrides):
-        path = tmp_path / variant / f"seed_{seed}" / "results.json"
-        path.parent.mkdir(parents=True)
-        path.write_text(json.dumps(made_up(variant, seed, **overrides)))
-        return path
 
-    return leave
+def leave_results(root, variant, seed, **overrides):
+    path = root / variant / f"seed_{seed}" / "results.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(made_up(variant, seed, **overrides)))
+    return path

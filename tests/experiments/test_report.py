@@ -9,15 +9,17 @@ from regularizer_collection.experiments.collect import load_results
 from regularizer_collection.experiments.report import with_summary
 from regularizer_collection.experiments.run import PROJECT
 from regularizer_collection.experiments.study import SEEDS, VARIANTS
+from tests.experiments.conftest import leave_results
 
 
-@pytest.fixture
-def report(leave, tmp_path):
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    root = tmp_path_factory.mktemp("runs")
     for variant in VARIANTS:
         for seed in SEEDS:
-            leave(variant, seed)
-    assert main(["report", str(tmp_path), "--out", str(tmp_path / "report")]) == 0
-    return tmp_path / "report"
+            leave_results(root, variant, seed)
+    assert main(["report", str(root), "--out", str(root / "report")]) == 0
+    return root / "report"
 
 
 def test_every_variant_has_its_row_in_every_format(report):
@@ -124,3 +126,31 @@ def test_a_readme_without_markers_is_refused(leave, tmp_path):
 def test_the_readme_shows_the_results_in_the_repository(study):
     readme = (PROJECT / "README.md").read_text()
     assert with_summary(readme, load_results(PROJECT / "results" / study), study) == readme
+
+
+def test_another_baseline_is_what_all_tables_compare_with(leave, tmp_path, capsys):
+    for variant in ("l2", "svb"):
+        for seed in (0, 1):
+            leave(variant, seed)
+    out = tmp_path / "report"
+    assert main(["report", str(tmp_path), "--out", str(out), "--baseline", "l2"]) == 0
+    assert "beside l2's, as dense: svb" in capsys.readouterr().out
+    density = pd.read_csv(out / "boundary_density_on_planes_between_test_images.csv", index_col=0)
+    assert density["ratio"].isna().tolist() == [True, False]
+    assert pd.read_csv(out / "test_accuracy.csv", index_col=0)["difference"].notna().sum() == 1
+    assert list(
+        pd.read_csv(out / "distance_of_right_images_from_another_class.csv", index_col=0).index
+    ) == ["svb"]
+    assert "no_reg" not in (out / "index.html").read_text()
+
+
+def test_without_the_usual_baseline_the_report_says_how_to_name_another(leave, tmp_path, capsys):
+    leave("svb", 0)
+    assert main(["report", str(tmp_path), "--out", str(tmp_path / "report")]) == 0
+    assert "--baseline names another one to compare with" in capsys.readouterr().out
+
+
+def test_a_baseline_that_is_not_there_is_refused(leave, tmp_path, capsys):
+    leave("svb", 0)
+    assert main(["report", str(tmp_path), "--baseline", "l1"]) == 2
+    assert "baseline is 'l1'; give one of svb" in capsys.readouterr().err
