@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor, nn
 
 from regularizer_collection.callbacks.running_statistics import (
@@ -60,6 +61,15 @@ class WeightProjection(Callback):
         if trainer.world_size > 1:
             for buffer in network.buffers():
                 torch.distributed.broadcast(buffer, src=0)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Says so if no weight was ever projected."""
+        is_trial = bool(trainer.fast_dev_run)  # type: ignore[attr-defined]
+        if not self.last_step and not is_trial:
+            rank_zero_warn(
+                f"{type(self).__name__} acts every {self.every_n_steps} steps and never did in the "
+                f"{trainer.global_step} of this training; give a lower every_n_steps"
+            )
 
     def project_all_(self, network: nn.Module, rank: int = 0, world_size: int = 1) -> None:
         """Projects the weights of a network in place, the share of one rank sent to all."""

@@ -1,6 +1,7 @@
 """All results below a folder."""
 
 import json
+import math
 import os
 import warnings
 from collections.abc import Iterator, Sequence
@@ -73,7 +74,8 @@ def collect_results(root: str | Path, allow_mixed: bool = False) -> pd.DataFrame
 
     Returns:
         Columns ``variant``, ``seed``, ``protocol``, ``fingerprint`` (of the settings), ``epochs``
-        (those trained), ``test_accuracy`` (a share), ``kind`` (of the plane), ``zoom`` (NaN where
+        (those trained), ``test_accuracy`` and ``val_accuracy`` (shares, the latter of the last
+        epoch, NaN where nothing was held out), ``kind`` (of the plane), ``zoom`` (NaN where
         the kind has none), ``plane`` (of random planes the position of the image in the test split,
         of others a number), and one for each measure of the plane. A boundary distance that was not
         reached is NaN.
@@ -87,6 +89,8 @@ def tabulate(results: Sequence[dict[str, Any]]) -> pd.DataFrame:
     for run in results:
         facts = {key: run[key] for key in ("variant", "seed", "protocol", "fingerprint")}
         facts |= {"epochs": run["facts"]["epochs"], "test_accuracy": run["test"]["accuracy"]}
+        validated = run["history"].get("val/accuracy")
+        facts["val_accuracy"] = validated[-1][1] if validated else math.nan
         for kind, planes in run["measurements"]["planes"].items():
             facts["kind"] = kind
             for name, measures in planes.get("zoom_levels", {}).items():

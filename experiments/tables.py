@@ -33,7 +33,8 @@ def accuracy_table(df: pd.DataFrame, baseline: str = BASELINE) -> pd.DataFrame:
     Returns:
         Rows: variants. Columns: ``seeds`` (their number), ``mean``, ``conf_interval`` (half-width
         of the 95 % interval; NaN for a single seed), ``test accuracy``, both as text, and
-        ``difference`` from the baseline with ``difference_interval`` (Welch), in points.
+        ``difference`` from the baseline with ``difference_interval`` (Welch), in points; where
+        images were held out, ``validation accuracy`` as text too, after the last epoch.
     """
     per_run = df.drop_duplicates(["variant", "seed", "fingerprint"])
     accuracies = {
@@ -53,6 +54,10 @@ def accuracy_table(df: pd.DataFrame, baseline: str = BASELINE) -> pd.DataFrame:
             comparison = welch(values, accuracies[baseline])
             rows[variant]["difference"] = comparison.difference
             rows[variant]["difference_interval"] = comparison.half_width
+        validated = 100 * per_run.loc[per_run["variant"] == variant, "val_accuracy"]
+        if validated.notna().all():
+            text = interval_text(*confidence_interval(validated), 3, "1 seed")
+            rows[variant]["validation accuracy"] = text
     return pd.DataFrame.from_dict(rows, orient="index")
 
 

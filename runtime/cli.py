@@ -125,6 +125,12 @@ class RegularizerCLI(LightningCLI):
             default=None,
             help="Checkpoint or state dict whose weights a new training begins with.",
         )
+        parser.add_argument(
+            "--test",
+            type=bool,
+            default=True,
+            help="Whether fit tests the weights of the last epoch; test does so later.",
+        )
         parser.add_lightning_class_args(Evaluation, "evaluation")
         parser.add_lightning_class_args(Robustness, "robustness")
         parser.add_lightning_class_args(Calibration, "calibration")
@@ -267,7 +273,14 @@ class RegularizerCLI(LightningCLI):
         return callbacks
 
     def after_fit(self) -> None:
-        """Tests the weights of the last epoch and says where the results are."""
+        """Tests the weights of the last epoch unless told not to, and says where results are."""
+        if not self.config[self.subcommand].test:
+            folder = self.run_folder
+            print(
+                "Not tested, so there are no results yet: python cli.py test --config "
+                f"{folder / 'config.yaml'} --ckpt_path {folder / 'checkpoints' / 'last.ckpt'}"
+            )
+            return
         self.trainer.test(self.model, datamodule=self.datamodule)
         self._leave_results(self.identity, self.record.facts)
 

@@ -192,6 +192,16 @@ def test_untrained_weights_leave_no_results(run, tmp_path):
     assert not list(tmp_path.rglob("results.json"))
 
 
+def test_a_fit_without_a_test_says_how_to_test_later(run, tmp_path, capsys):
+    assert run("fit", "--test", "false") == 0
+    folder = next((tmp_path / "runs").glob("*/seed_0"))
+    assert not (folder / "results.json").exists()
+    later = capsys.readouterr().out.split("no results yet: python cli.py ")[1].split()
+    assert main(later) == 0
+    facts = json.loads((folder / "results.json").read_text())["facts"]
+    assert facts == json.loads((folder / "run.json").read_text())["facts"]
+
+
 def test_a_saved_config_repeats_the_run(run, tmp_path):
     assert run("fit", "--trainer.max_epochs", "1", config="svb.yaml") == 0
     first = tmp_path / "runs/svb/seed_0"

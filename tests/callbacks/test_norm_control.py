@@ -39,6 +39,13 @@ def test_it_acts_at_multiples_of_its_steps_alone(tiny_data, make_trainer):
     assert acted == [4, 8, 12]
 
 
+def test_a_training_too_short_for_it_is_told(tiny_data, make_trainer):
+    with pytest.warns(
+        UserWarning, match=r"NormControl acts every 600 steps and never did in the 6"
+    ):
+        make_trainer(max_epochs=1).fit(classifier(), tiny_data)
+
+
 def test_the_network_computes_what_it_did():
     torch.manual_seed(0)
     network = ResNet18(num_classes=5).double()

@@ -154,3 +154,19 @@ def test_a_baseline_that_is_not_there_is_refused(leave, tmp_path, capsys):
     leave("svb", 0)
     assert main(["report", str(tmp_path), "--baseline", "l1"]) == 2
     assert "baseline is 'l1'; give one of svb" in capsys.readouterr().err
+
+
+def test_accuracy_on_held_out_images_has_a_column_and_chooses(leave, tmp_path):
+    for variant, accuracies in {"no_reg": (0.3, 0.4), "svb": (0.2, 0.6)}.items():
+        for seed, accuracy in enumerate(accuracies):
+            history = {"val/accuracy": [[10, 0.9], [20, accuracy]]}
+            leave(variant, seed, history=history)
+    out = tmp_path / "report"
+    assert main(["report", str(tmp_path), "--out", str(out)]) == 0
+    table = pd.read_csv(out / "test_accuracy.csv", index_col=0)["validation accuracy"]
+    assert [text.split(" +/- ")[0] for text in table] == ["35", "40"]
+    assert "svb (40.00 %)" in (out / "report.md").read_text()
+
+
+def test_nothing_is_chosen_where_nothing_was_held_out(report):
+    assert "held-out" not in (report / "report.md").read_text()
