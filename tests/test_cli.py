@@ -192,6 +192,14 @@ def test_untrained_weights_leave_no_results(run, tmp_path):
     assert not list(tmp_path.rglob("results.json"))
 
 
+def test_robustness_and_calibration_are_in_the_results(run, tmp_path):
+    attacks = ("--robustness.num_images", "2", "--robustness.num_steps", "1")
+    assert run("fit", *attacks, "--robustness.distance_steps", "2") == 0
+    results = json.loads((tmp_path / "runs/no_reg/seed_0/results.json").read_text())
+    assert results["measurements"]["robustness"]["num_images"] == 2
+    assert results["measurements"]["calibration"]["num_images"] == 200
+
+
 def test_a_fit_without_a_test_says_how_to_test_later(run, tmp_path, capsys):
     assert run("fit", "--test", "false") == 0
     folder = next((tmp_path / "runs").glob("*/seed_0"))
