@@ -11,6 +11,7 @@ from torch import Tensor
 
 from regularizer_collection.callbacks.measurement import Subject
 from regularizer_collection.functional.attacks import direction_distance, fgsm, fmn_l2, margin, pgd
+from regularizer_collection.functional.batch_sizes import in_few_sizes
 from regularizer_collection.functional.corruptions import KINDS, NUM_SEVERITIES, corrupt
 from regularizer_collection.functional.seeding import derive_seed
 from regularizer_collection.functional.square_attack import square
@@ -74,7 +75,8 @@ class AttackProtocol:
             no other class was found.
         """
         pixels, labels = subject.pixels(indices), subject.labels(indices)
-        images = Images(subject.logits, pixels, labels, list(indices))
+        model = in_few_sizes(subject.logits, max(1, len(indices) // 10))
+        images = Images(model, pixels, labels, list(indices))
         found = {"clean": images.stay_right(pixels)}
         for name, changed in self._disturbed(subject, images):
             found[name] = images.stay_right(changed)

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from regularizer_collection.functional.adaptive_map import NO_CLASS, ClassMap, adaptive_map
+from regularizer_collection.functional.batch_sizes import in_few_sizes
 
 
 def random_directions(shape: Sequence[int], generator: torch.Generator) -> Tensor:
@@ -152,14 +152,9 @@ def classify_plane_with_error(
             labels[chunk] = logits.argmax(dim=1).where(is_finite, NO_CLASS)
         return labels.cpu()
 
-    def evaluate_in_few_sizes(index: Tensor) -> Tensor:
-        # A number of points that is new to the model costs it kernels, which it keeps (some MB on
-        # a CPU), so the last chunk is filled up to one of ten sizes.
-        padding = -len(index) % max(1, chunk_size // 10)
-        return evaluate(F.pad(index, (0, padding)))[: len(index)]
-
     if mode == "adaptive":
-        return adaptive_map(evaluate_in_few_sizes, resolution, **adaptive)
+        model = in_few_sizes(model, max(1, chunk_size // 10))
+        return adaptive_map(evaluate, resolution, **adaptive)
     return ClassMap(evaluate(torch.arange(resolution * resolution)).view(resolution, resolution))
 
 

@@ -25,7 +25,7 @@ OPTIONS = (
     *("--trainer.max_epochs", "4", "--trainer.enable_progress_bar", "false"),
     *("--trainer.enable_model_summary", "false", "--data.augment", "true"),
     *("--robustness.num_images", "2", "--robustness.num_steps", "2"),
-    *("--robustness.distance_steps", "2"),
+    *("--robustness.distance_steps", "2", "--evaluation.zoom_levels", "[0.01]"),
 )
 
 

@@ -67,7 +67,7 @@ def test_the_studys_commands_run(own_files):
 
 
 def test_every_variant_has_its_card():
-    from tests.test_cli import VARIANTS
+    from tests.test_configs import VARIANTS
 
     cards = README[README.index("### The collection") :]
     assert [name for name in VARIANTS if f"`{name}`" not in cards] == []

@@ -13,6 +13,8 @@ from regularizer_collection import lightning_modules
 from regularizer_collection.lightning_modules import Classifier
 from tests.lightning_modules.test_classifier import Losses
 
+# The trainings here are shorter than what a projection of weights waits for.
+pytestmark = pytest.mark.filterwarnings("ignore:NormControl acts every 600 steps and never did")
 MODULES = [
     cls
     for name in lightning_modules.__all__
