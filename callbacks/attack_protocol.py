@@ -167,8 +167,12 @@ class AttackProtocol:
         for number in range(_NUM_LINES):
             drawn = self._draw(f"line {number}", torch.randn, right)
             line = drawn / _length(drawn).view(-1, 1, 1, 1)
-            ways = [direction_distance(*right[:3], way * line) for way in (1, -1)]
-            lines.append(torch.minimum(*ways))
+            both_ways = torch.cat([line, -line])
+            model, pixels, labels = right[:3]
+            found = direction_distance(
+                model, pixels.repeat(2, 1, 1, 1), labels.repeat(2), both_ways
+            )
+            lines.append(torch.minimum(*found.chunk(2)))
         yield "line_distance", torch.stack(lines, 1).median(1).values
 
     def _draw(self, stream: str, draw: Callable[..., Tensor], images: Images) -> Tensor:

@@ -59,7 +59,7 @@ class Robustness(Measurement):
         eps: Sequence[float] = (0.5 / 255, 1 / 255, 2 / 255),
         num_steps: int = 20,
         distance_steps: int = 100,
-        chunk_size: int = 100,
+        chunk_size: int = 200,
         seed: int = 0,
     ) -> None:
         super().__init__()

@@ -180,29 +180,26 @@ def direction_distance(
     Returns:
         Distances [batch]; 0 where the image is misclassified, infinite where nothing changed.
     """
-
-    @torch.no_grad()
-    def has_changed(distance: Tensor) -> Tensor:
-        moved = images + _over(distance, images) * directions
-        return model(moved).argmax(1) != labels
-
     low = images.new_zeros(len(images))
     high = torch.full_like(low, math.inf)
-    high[has_changed(low)] = 0.0
-    distance = furthest / 512
-    while distance <= furthest:
-        tried = torch.full_like(low, distance)
-        is_first = has_changed(tried) & high.isinf()
-        low = torch.where(high.isinf() & ~is_first, tried, low)
-        high = torch.where(is_first, tried, high)
-        distance *= 2
-    found = high.isfinite() & (high > 0)
-    while (found & (high - low > precision * high) & (high > 1e-6)).any():
-        middle = torch.where(found, (low + high) / 2, low)
-        changed = has_changed(middle)
-        high = torch.where(found & changed, middle, high)
-        low = torch.where(found & ~changed, middle, low)
-    return high
+
+    @torch.no_grad()
+    def narrow(chosen: Tensor, distance: Tensor) -> None:
+        moved = images[chosen] + _over(distance, images) * directions[chosen]
+        has_changed = model(moved).argmax(1) != labels[chosen]
+        high[chosen[has_changed]] = distance[has_changed]
+        low[chosen[~has_changed]] = distance[~has_changed]
+
+    for distance in (0.0, *(furthest / 2**n for n in range(9, -1, -1))):
+        unchanged = high.isinf().nonzero().flatten()
+        if len(unchanged):
+            narrow(unchanged, low.new_full((len(unchanged),), distance))
+    while True:
+        is_wide = high.isfinite() & (high - low > precision * high) & (high > 1e-6)
+        wide = is_wide.nonzero().flatten()
+        if not len(wide):
+            return high
+        narrow(wide, (low[wide] + high[wide]) / 2)
 
 
 def sign_ascent(

@@ -90,18 +90,20 @@ def _gaussian_blur(images: Tensor, sigma: float, generators: Generators) -> Tens
 def _zoom_blur(images: Tensor, largest: float, generators: Generators) -> Tensor:
     """Averages the image with its enlargements by 1, 1.01, ... , cut to the middle."""
     factors = np.arange(1, largest, 0.01)
-    enlarged = [_enlarged(images.numpy(), factor) for factor in factors]
-    return (images + torch.from_numpy(np.sum(enlarged, axis=0))) / (len(factors) + 1)
+    total = images.clone()
+    for factor in factors:
+        rows, columns = (_enlargement(size, factor).to(images) for size in images.shape[1:3])
+        total += torch.einsum("ij,njkc,lk->nilc", rows, images, columns)
+    return total / (len(factors) + 1)
 
 
-def _enlarged(images: np.ndarray, factor: float) -> np.ndarray:
-    height, width = images.shape[1:3]
-    rows, columns = math.ceil(height / factor), math.ceil(width / factor)
-    top, left = (height - rows) // 2, (width - columns) // 2
-    middle = images[:, top : top + rows, left : left + columns]
-    zoomed = ndimage.zoom(middle, (1, factor, factor, 1), order=1)
-    top, left = (zoomed.shape[1] - height) // 2, (zoomed.shape[2] - width) // 2
-    return zoomed[:, top : top + height, left : left + width]
+def _enlargement(size: int, factor: float) -> Tensor:
+    """Returns the matrix that enlarges the middle of a line of pixels, linear between them."""
+    kept = math.ceil(size / factor)
+    start = (size - kept) // 2
+    zoomed = ndimage.zoom(np.eye(size)[start : start + kept], (factor, 1), order=1)
+    start = (len(zoomed) - size) // 2
+    return torch.from_numpy(zoomed[start : start + size])
 
 
 def _contrast(images: Tensor, factor: float, generators: Generators) -> Tensor:
