@@ -22,7 +22,7 @@ SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 OPTIONS = (
     *("--config", "svb.yaml", "--config", "smoke.yaml", "--model.every_n_steps", "3"),
     *("--data.train_size", "100", "--data.test_size", "40", "--data.batch_size", "20"),
-    *("--trainer.max_epochs", "4", "--trainer.enable_progress_bar", "false"),
+    *("--trainer.max_epochs", "3", "--trainer.enable_progress_bar", "false"),
     *("--trainer.enable_model_summary", "false", "--data.augment", "true"),
     *("--robustness.num_images", "2", "--robustness.num_steps", "2"),
     *("--robustness.distance_steps", "2", "--evaluation.zoom_levels", "[0.01]"),

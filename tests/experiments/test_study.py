@@ -1,5 +1,9 @@
+"""Whole studies. All that start Ray are here: two at a time on a machine wait for each other."""
+
 import json
+import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +16,7 @@ from regularizer_collection.__main__ import main
 from regularizer_collection.experiments import accuracy_table, collect_results, tv_table
 from regularizer_collection.experiments.run import PROJECT, Run
 from tests.experiments.conftest import made_up
+from tests.experiments.test_ray_engine import free_port
 
 TINY = (
     *("--overlay", "smoke.yaml", "--data.train_size", "60", "--data.test_size", "40"),
@@ -137,6 +142,52 @@ def test_bad_input_gets_one_line(args, message, tmp_path, capsys):
     assert error.startswith("error: ")
     assert message in error
     assert len(error.splitlines()) == 1
+
+
+def answers(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.fixture
+def head():
+    """A cluster of one CPU that ``ray start --head`` made; yields its address."""
+    pytest.importorskip("ray")
+    port = free_port()
+    # Below /tmp: the paths of Ray's sockets may have 107 characters.
+    folder = f"/tmp/ray_{os.getpid()}_{port}"
+    command = [
+        *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--num-cpus=1"),
+        *(f"--port={port}", f"--temp-dir={folder}", "--include-dashboard=false", "--block"),
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    started = time.monotonic()
+    while not answers(port):
+        if process.poll() is not None or time.monotonic() - started > 120:
+            process.kill()
+            pytest.skip("ray start --head makes no cluster on this machine")
+        time.sleep(0.2)
+    yield f"127.0.0.1:{port}"
+    process.terminate()
+    process.wait()
+    subprocess.run(["pkill", "-KILL", "-f", folder], check=False)
+    subprocess.run(["rm", "-rf", folder], check=True)
+
+
+def test_a_cluster_that_was_started_by_hand_lets_us_in_and_makes_the_run(head, tmp_path):
+    options = ("--overlay", "smoke.yaml", "--data.train_size", "60", "--data.test_size", "40")
+    command = [
+        *(sys.executable, str(PROJECT / "cli.py"), "study", "--variants", "no_reg"),
+        *("--seeds", "0", "--root", str(tmp_path / "runs"), "--data.batch_size", "20", *options),
+        *("--engine", "ray", "--ray_address", head, "--cpus_per_run", "1"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=480, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "no_reg seed 0: finished" in done.stdout
+    assert (tmp_path / "runs/no_reg/seed_0/results.json").exists()
 
 
 def test_a_ray_address_that_does_not_answer_gets_one_line(tmp_path):
