@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+import math
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
@@ -22,6 +23,7 @@ thead button:focus-visible { outline: 2px solid; }
 th[aria-sort=ascending] button::after { content: " \\2191"; }
 th[aria-sort=descending] button::after { content: " \\2193"; }
 th, td { border: 1px solid #8886; padding: .25em .7em; text-align: right; }
+td { white-space: nowrap; }
 figure { margin: 1em 0; }
 figcaption { max-width: 50em; }
 img { max-width: 100%; background: white; }
@@ -118,17 +120,45 @@ def _anchor(name: str) -> str:
 
 
 def _written(table: pd.DataFrame) -> pd.DataFrame:
-    """Rounds numbers, names what is missing, and writes headers of two levels as one."""
-    written = table.map(_word)
-    if table.columns.nlevels > 1:
-        written.columns = [
-            f"{group if isinstance(group, str) else f'zoom {group:g}'} {name}"
-            for group, name in table.columns
-        ]
-    return written
+    """Rounds numbers, names what is missing, and writes what belongs together in one column.
+
+    That is a mean and the half-width of its interval, and the two levels of a header.
+    """
+    columns = {_title(column): table[column] for column in table.columns}
+    written = {}
+    for title, values in columns.items():
+        stem = title.removesuffix("mean")
+        half_widths = columns.get(f"{stem}conf_interval" if stem != title else f"{title}_interval")
+        if half_widths is not None:
+            pairs = zip(values, half_widths, strict=True)
+            name = f"{stem.strip() or 'mean'} \N{PLUS-MINUS SIGN} 95 %" if stem != title else title
+            written[name] = [_with_interval(*pair) for pair in pairs]
+        elif not title.endswith("_interval"):
+            written[title] = [_word(value) for value in values]
+    return pd.DataFrame(written, index=table.index)
+
+
+def _title(column: object) -> str:
+    if not isinstance(column, tuple):
+        return str(column)
+    group, name = column
+    return f"{group if isinstance(group, str) else f'zoom {group:g}'} {name}"
+
+
+def _with_interval(mean: float, half_width: float) -> str:
+    """Writes a mean to the second digit of its interval's half-width."""
+    if half_width != half_width:
+        return _word(mean)
+    if half_width == 0:
+        return f"{_word(mean)} \N{PLUS-MINUS SIGN} 0"
+    digits = 1 - math.floor(math.log10(half_width))
+    numbers = (f"{round(number, digits):.{max(digits, 0)}f}" for number in (mean, half_width))
+    return " \N{PLUS-MINUS SIGN} ".join(numbers)
 
 
 def _word(value: object) -> str:
-    if isinstance(value, float):
-        return "not known" if value != value else f"{value:.4g}"
-    return str(value)
+    if not isinstance(value, float):
+        return str(value)
+    if value != value:
+        return "not known"
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"

@@ -1,12 +1,14 @@
 """The report's page in a real browser."""
 
+from math import nan
+
 import pandas as pd
 import pytest
 from axe_core_python.selenium import Axe
 from matplotlib.figure import Figure
 
 from regularizer_collection.__main__ import main
-from regularizer_collection.experiments.page import html_page
+from regularizer_collection.experiments.page import html_page, markdown_page
 from regularizer_collection.experiments.run import PROJECT
 
 
@@ -15,6 +17,30 @@ def report(tmp_path_factory):
     out = tmp_path_factory.mktemp("report")
     assert main(["report", str(PROJECT / "results" / "stable_15_epochs"), "--out", str(out)]) == 0
     return (out / "index.html").as_uri()
+
+
+def test_a_mean_is_rounded_to_what_its_interval_allows_and_stands_with_it_in_one_column():
+    columns = [("zoom", "mean"), ("zoom", "conf_interval"), (0.01, "mean"), (0.01, "not_reached")]
+    rows = [
+        (33944.2, 27812.9, 12345.6, 0.25),
+        (0.05936, 0.01001, 0.123456, nan),
+        (46.5, 0.0, 1e-5, 0.0),
+        (46.52, nan, 2.0, 1.0),
+        (9.996, 0.0996, -1234.5, 0.5),
+    ]
+    table = pd.DataFrame(rows, list("abcde"), pd.MultiIndex.from_tuples(columns, names=None))
+    lines = markdown_page({"Table": table}, []).split("\n## Table\n")[1].split("\n")
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if "|" in line]
+    assert cells[0] == [
+        "",
+        "zoom \N{PLUS-MINUS SIGN} 95 %",
+        "zoom 0.01 mean",
+        "zoom 0.01 not_reached",
+    ]
+    written = [row[1].replace("\N{PLUS-MINUS SIGN}", "+-") for row in cells[2:]]
+    assert written == ["34000 +- 28000", "0.059 +- 0.010", "46.5 +- 0", "46.52", "9.996 +- 0.100"]
+    assert [row[2] for row in cells[2:]] == ["12346", "0.1235", "1e-05", "2", "-1234"]
+    assert cells[3][3] == "not known"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -40,7 +66,6 @@ def look(browser, address, width, scheme):
 
 
 def test_a_click_sorts_by_a_column_and_another_the_other_way_round(browser, tmp_path):
-    nan = float("nan")
     table = pd.DataFrame({"accuracy": [9.5, nan, 40.0], "kind": ["b", "a", "c"]}, list("xyz"))
     page = tmp_path / "page.html"
     figures = {"Nothing": Figure()}

@@ -75,7 +75,7 @@ def test_robustness_and_calibration_have_tables_and_a_figure(report):
     assert {"robustness.csv", "calibration.csv", "robustness.png"} <= names
     assert "what_boundary_measures_go_along_with_given_accuracy.csv" in names
     markdown = (report / "report.md").read_text()
-    assert "PGD 1/255 (%) mean" in markdown
+    assert "PGD 1/255 (%) \N{PLUS-MINUS SIGN} 95 %" in markdown
 
 
 def test_a_network_that_masks_its_gradients_is_named(leave, tmp_path):
