@@ -18,14 +18,12 @@ report: .venv/installed ## makes the tables of README from results/
 			--part $$study || exit 1; done
 	cp report/source_15_epochs/class_maps_on_the_same_plane.png results/class_maps.png
 
-# A worker more than cores, as many tests wait for processes that they started.
 test: .venv/installed browser ## ruff, mypy, pytest with coverage
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	mkdir -p build/types && ln -sfn ../.. build/types/regularizer_collection
 	$(BIN)/mypy
-	OMP_NUM_THREADS=1 $(BIN)/pytest --dist loadfile --no-loadscope-reorder --cov \
-		--numprocesses $$($(BIN)/python -c "import os; print(os.cpu_count() + 1)")
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --cov
 
 # The tests of the dashboard drive Chromium, and skip where it cannot be had.
 .PHONY: browser
