@@ -125,17 +125,21 @@ def _written(table: pd.DataFrame) -> pd.DataFrame:
     That is a mean and the half-width of its interval, and the two levels of a header.
     """
     columns = {_title(column): table[column] for column in table.columns}
+    intervals = {title: _title_of_interval(title) for title in columns}
     written = {}
     for title, values in columns.items():
-        stem = title.removesuffix("mean")
-        half_widths = columns.get(f"{stem}conf_interval" if stem != title else f"{title}_interval")
-        if half_widths is not None:
-            pairs = zip(values, half_widths, strict=True)
-            name = f"{stem.strip() or 'mean'} \N{PLUS-MINUS SIGN} 95 %" if stem != title else title
+        if intervals[title] in columns:
+            pairs = zip(values, columns[intervals[title]], strict=True)
+            name = title.removesuffix(" mean") + " \N{PLUS-MINUS SIGN} 95 %"
             written[name] = [_with_interval(*pair) for pair in pairs]
-        elif not title.endswith("_interval"):
+        elif title not in intervals.values():
             written[title] = [_word(value) for value in values]
     return pd.DataFrame(written, index=table.index)
+
+
+def _title_of_interval(title: str) -> str:
+    stem = title.removesuffix("mean")
+    return f"{stem}conf_interval" if stem != title else f"{title}_interval"
 
 
 def _title(column: object) -> str:

@@ -80,7 +80,7 @@ def write_report(
         table.to_csv(folder / f"{_file_name(name)}.csv")
     for name, figure in figures.items():
         figure.savefig(folder / f"{_file_name(name)}.png", dpi=110)
-    notes = _notes(results, baseline)
+    notes = _notes(df, results, baseline)
     if said is not None:
         notes.insert(0, said.replace("\n", " "))
     shown = _with_numbers(df, tables)
@@ -187,7 +187,7 @@ def _numbers_of_planes(results: list[dict[str, Any]], kind: str) -> str:
     return " or ".join(str(number) for number in sorted(numbers))
 
 
-def _notes(results: list[dict[str, Any]], baseline: str) -> list[str]:
+def _notes(df: pd.DataFrame, results: list[dict[str, Any]], baseline: str) -> list[str]:
     notes = [_what_was_run(results)]
     if any(sum(r["variant"] == run["variant"] for r in results) == 1 for run in results):
         notes.append(
@@ -200,15 +200,16 @@ def _notes(results: list[dict[str, Any]], baseline: str) -> list[str]:
         f"images against {baseline}, corrected by Holm; everything else has an interval and no "
         "p-value."
     )
-    notes += _best_on_validation(results)
+    notes += _best_on_validation(df)
     notes += _bounds(results)
     notes += masking_notes(measured(results, "robustness"))
     return [*notes, *DIFFERENCES]
 
 
-def _best_on_validation(results: list[dict[str, Any]]) -> list[str]:
+def _best_on_validation(df: pd.DataFrame) -> list[str]:
     """Names the variant that images which nobody trained or tested on speak for."""
-    means = tabulate(results).groupby("variant")["val_accuracy"].mean()
+    per_run = df.drop_duplicates(["variant", "seed", "fingerprint"])
+    means = per_run.groupby("variant")["val_accuracy"].mean()
     if len(means) < 2 or means.isna().any():
         return []
     return [

@@ -24,8 +24,8 @@ def square(
     """Lowers the margin by random squares of colour (Andriushchenko et al. 2020, algorithm 1).
 
     Starts from random vertical stripes. Each query moves all pixels of a random square by eps, up
-    or down in each channel, and is kept where it lowers the margin. An image that is
-    misclassified is left as it is.
+    or down in each channel, and is kept where it lowers the margin, until the image is
+    misclassified.
 
     Args:
         model: Maps pixels [batch, channels, height, width] to logits, in eval mode.

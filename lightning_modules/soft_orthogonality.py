@@ -23,7 +23,7 @@ class SoftOrthogonalityClassifier(Classifier):
         self,
         coefficient: float = 1e-4,
         kind: Literal["so", "dso", "srip"] = "so",
-        every_n_steps: int = 10,
+        every_n_steps: int = 1,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)

@@ -27,8 +27,7 @@ class SoftOrthogonality(Penalty):
     Args:
         coefficient: Weight of the mean.
         kind: Which distance.
-        every_n_steps: See :class:`Penalty`. Weights move little in ten steps, and Gram matrices
-            cost more than a step of a ResNet18 on 32x32 images.
+        every_n_steps: See :class:`Penalty`.
         warmup_steps: See :class:`Penalty`.
 
     Raises:
@@ -39,7 +38,7 @@ class SoftOrthogonality(Penalty):
         self,
         coefficient: float = 1e-4,
         kind: Literal["so", "dso", "srip"] = "so",
-        every_n_steps: int = 10,
+        every_n_steps: int = 1,
         warmup_steps: int | None = None,
     ) -> None:
         super().__init__(coefficient, every_n_steps, warmup_steps)

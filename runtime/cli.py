@@ -275,14 +275,18 @@ class RegularizerCLI(LightningCLI):
     def after_fit(self) -> None:
         """Tests the weights of the last epoch unless told not to, and says where results are."""
         if not self.config[self.subcommand].test:
-            folder = self.run_folder
-            print(
-                "Not tested, so there are no results yet: python cli.py test --config "
-                f"{folder / 'config.yaml'} --ckpt_path {folder / 'checkpoints' / 'last.ckpt'}"
-            )
+            self._say_how_to_test()
             return
         self.trainer.test(self.model, datamodule=self.datamodule)
         self._leave_results(self.identity, self.record.facts)
+
+    def _say_how_to_test(self) -> None:
+        checkpoint = self.run_folder / "checkpoints" / "last.ckpt"
+        if self.trainer.is_global_zero and checkpoint.exists():
+            print(
+                "Not tested, so there are no results yet: python cli.py test --config "
+                f"{self.run_folder / 'config.yaml'} --ckpt_path {checkpoint}"
+            )
 
     def after_test(self) -> None:
         """Leaves the results beside the run that was tested, or in a folder of the test's own."""

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from selenium import webdriver
 
 from regularizer_collection.datamodules import Shapes100DataModule
 
@@ -78,6 +77,8 @@ def make_trainer(tmp_path):
 def browser():
     if DRIVER is None:
         pytest.skip("no chromedriver on this machine")
+    from selenium import webdriver
+
     options = webdriver.ChromeOptions()
     for argument in QUIET:
         options.add_argument(argument)

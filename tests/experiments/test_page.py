@@ -43,6 +43,15 @@ def test_a_mean_is_rounded_to_what_its_interval_allows_and_stands_with_it_in_one
     assert cells[3][3] == "not known"
 
 
+def test_a_column_that_is_no_interval_of_another_stays():
+    table = pd.DataFrame({"difference": [1.0], "difference_interval": [0.5], "my_interval": [2.0]})
+    (head,) = (line for line in markdown_page({"T": table}, []).split("\n") if "difference" in line)
+    assert [cell.strip() for cell in head.split("|")[2:-1]] == [
+        "difference \N{PLUS-MINUS SIGN} 95 %",
+        "my_interval",
+    ]
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1200, 400])
 def test_axe_finds_no_fault_of_the_report(report, browser, width, scheme):

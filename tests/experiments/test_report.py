@@ -168,5 +168,14 @@ def test_accuracy_on_held_out_images_has_a_column_and_chooses(leave, tmp_path):
     assert "svb (40.00 %)" in (out / "report.md").read_text()
 
 
+def test_the_choice_counts_networks_and_not_their_planes(leave, tmp_path):
+    for variant, accuracies in {"no_reg": (0.45, 0.45), "svb": (0.2, 0.6)}.items():
+        for seed, accuracy in enumerate(accuracies):
+            history = {"val/accuracy": [[20, accuracy]]}
+            leave(variant, seed, num_planes=6 if seed == 0 else 60, history=history)
+    assert main(["report", str(tmp_path), "--allow_mixed", "true", "--out", str(tmp_path)]) == 0
+    assert "no_reg (45.00 %)" in (tmp_path / "report.md").read_text()
+
+
 def test_nothing_is_chosen_where_nothing_was_held_out(report):
     assert "held-out" not in (report / "report.md").read_text()

@@ -40,7 +40,7 @@ GOLDEN_LOSSES = {
     "NormControlClassifier": [4.8702, 4.7461, 4.7681, 4.5987, 4.6241],
     "SAMClassifier": [4.9497, 4.8188, 4.8507, 4.6778, 4.6968],
     "SVBClassifier": [4.8702, 4.7518, 4.761, 4.6234, 4.6687],
-    "SoftOrthogonalityClassifier": [4.8755, 4.7461, 4.7681, 4.5987, 4.6241],
+    "SoftOrthogonalityClassifier": [4.8708, 4.7466, 4.7686, 4.5992, 4.6246],
     "SpectralNormPenaltyClassifier": [4.8844, 4.7628, 4.7861, 4.6175, 4.6434],
     "StochasticDepthClassifier": [4.9299, 4.7925, 4.8525, 4.6472, 4.6961],
     "TRADESClassifier": [4.9458, 4.8318, 4.8391, 4.6848, 4.7199],
