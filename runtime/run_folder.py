@@ -183,7 +183,7 @@ _MEASURED_BY = {"robustness": Robustness, "calibration": Calibration}
 def _same_measures(ours: Identity, theirs: Identity) -> bool:
     """Compares how two are measured; what an older version did not know counts with its default.
 
-    How much is measured at a time changes no number.
+    How much is measured at a time is no part of it.
     """
     return all(
         json.dumps(ours.evaluation.get(key, _default(key)))

@@ -172,6 +172,12 @@ class TestTesting:
         assert run("test", "--ckpt_path", LAST) == 0
         assert results(finished) == before
 
+    def test_however_much_is_measured_at_a_time_renews_them(self, finished, run):
+        (finished / "results.json").write_text("{}")
+        assert run("test", "--ckpt_path", LAST, "--robustness.chunk_size", "1") == 0
+        assert results(finished)["measurements"]["robustness"]["num_images"] == 2
+        assert not list(finished.rglob("test.json"))
+
     @pytest.mark.parametrize("root", [(), ("--trainer.default_root_dir", "fresh_root")])
     def test_a_moved_checkpoint_has_results_of_its_own(self, root, finished, run, here):
         (here / "moved").mkdir()
