@@ -24,12 +24,24 @@ def accuracy_figure(df: pd.DataFrame) -> Figure:
     """Draws the mean accuracy of each variant with its interval, and every seed as a dot."""
     table = accuracy_table(df)
     figure, axis = _figure(7, 4)
-    axis.bar(table.index, table["mean"], yerr=table["conf_interval"], capsize=4, color="#b8cbe0")
+    axis.bar(
+        table.index,
+        table["mean"],
+        yerr=table["conf_interval"],
+        capsize=4,
+        color="#b8cbe0",
+        label=[f"{variant}, mean" for variant in table.index],
+    )
     for position, variant in enumerate(table.index):
         runs = df[df["variant"] == variant].drop_duplicates("seed")
-        values = 100 * runs["test_accuracy"]
-        offsets = np.linspace(-0.15, 0.15, len(values)) if len(values) > 1 else [0]
-        axis.plot(position + np.asarray(offsets), values, "o", color="#1f4e79", markersize=4)
+        offsets = np.linspace(-0.15, 0.15, len(runs)) if len(runs) > 1 else [0]
+        for offset, seed, accuracy in zip(
+            offsets, runs["seed"], runs["test_accuracy"], strict=True
+        ):
+            label = f"{variant}, seed {seed}"
+            axis.plot(
+                position + offset, 100 * accuracy, "o", color="#1f4e79", markersize=4, label=label
+            )
     lowest = 100 * df["test_accuracy"].min()
     axis.set_ylim(bottom=max(0, lowest - 5))
     axis.set_ylabel("test accuracy (%), 95 % interval over networks")
@@ -73,7 +85,7 @@ def learning_curve_figure(results: Results) -> Figure:
         steps = sorted(set.intersection(*map(set, curves))) if curves else []
         values = 100 * np.array([[curve[step] for step in steps] for curve in curves])
         if steps:
-            (line,) = axis.plot(steps, values.mean(0), label=f"{variant} ({len(curves)})")
+            (line,) = axis.plot(steps, values.mean(0), ".-", label=f"{variant} ({len(curves)})")
             axis.fill_between(
                 steps, values.min(0), values.max(0), alpha=0.2, color=line.get_color()
             )
@@ -171,7 +183,7 @@ def _draw_forest(axis: Any, table: pd.DataFrame, baseline: str) -> None:
     for number, (_, row) in enumerate(table.iterrows()):
         if not np.isnan(row["low"]):
             axis.plot([row["low"], row["high"]], [number, number], "-", color="#1f4e79")
-        axis.plot(row["ratio"], number, "o", color="#1f4e79")
+        axis.plot(row["ratio"], number, "o", color="#1f4e79", label=table.index[number])
     labels = [f"{variant} (n = {row['networks']:.0f})" for variant, row in table.iterrows()]
     axis.set_yticks(range(len(table)), labels)
     axis.set_ylim(len(table) - 0.5, -0.5)

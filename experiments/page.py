@@ -1,13 +1,13 @@
 """Tables and figures as Markdown, and as one HTML page that needs no other file."""
 
-import base64
 import html
-import io
 import math
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
 from matplotlib.figure import Figure
+
+from regularizer_collection.experiments.svg import svg
 
 _TITLE = "Regularizers compared"
 _STYLE = """
@@ -26,7 +26,7 @@ th, td { border: 1px solid #8886; padding: .25em .7em; text-align: right; }
 td { white-space: nowrap; }
 figure { margin: 1em 0; }
 figcaption { max-width: 50em; }
-img { max-width: 100%; background: white; }
+svg { max-width: 100%; height: auto; }
 @media print { nav { display: none; } h2 { break-after: avoid; } }
 """
 _SORTABLE = """
@@ -94,11 +94,8 @@ def html_page(
     ]
     for name, figure in figures.items():
         caption = html.escape(captions[name])
-        picture = io.BytesIO()
-        figure.savefig(picture, dpi=110)
-        data = base64.b64encode(picture.getvalue()).decode()
         parts.append(
-            f"{_heading(name)}<figure><img alt='{caption}' src='data:image/png;base64,{data}'>"
+            f"{_heading(name)}<figure>{svg(figure, captions[name])}"
             f"<figcaption>{caption}</figcaption></figure>"
         )
     for name, table in tables.items():

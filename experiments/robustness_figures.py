@@ -49,7 +49,7 @@ def _lengths(record: dict[str, Any]) -> np.ndarray:
 
 def _draw(axis: Any, x: Any, curves: np.ndarray, name: str) -> None:
     x = list(x)
-    (line,) = axis.plot(x, curves.mean(0), label=name)
+    (line,) = axis.plot(x, curves.mean(0), ".-", markersize=4, label=name)
     if len(curves) > 1:
         half_widths = np.array([confidence_interval(values)[1] for values in curves.T])
         low, high = np.clip([curves.mean(0) - half_widths, curves.mean(0) + half_widths], 0, 100)

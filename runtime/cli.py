@@ -106,6 +106,18 @@ class LastCheckpoint(ModelCheckpoint):
 class RegularizerCLI(LightningCLI):
     """LightningCLI with a folder for each run."""
 
+    def __init__(self, *, args: list[str], **kwargs: Any) -> None:
+        self._asked = next(iter(args), None)
+        super().__init__(args=args, **kwargs)
+
+    def _prepare_subcommand_parser(
+        self, klass: type, subcommand: str, **kwargs: Any
+    ) -> LightningArgumentParser:
+        """Reads the signatures for the command that is asked; of the others, help needs a name."""
+        if subcommand == self._asked:
+            return super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        return self.init_parser(**kwargs)
+
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
         """Makes a parser whose ``--config`` is ours."""
         parser: Any = self.parser_class(**kwargs)
@@ -349,9 +361,9 @@ def launch(args: list[str], cls: type[RegularizerCLI] = RegularizerCLI) -> Regul
     commands = cls.subcommands()
     with allowed_imports(trusted), quiet_output():
         return cls(
-            Classifier,
-            ImageDataModule,
-            SaveConfig,
+            model_class=Classifier,
+            datamodule_class=ImageDataModule,
+            save_config_callback=SaveConfig,
             subclass_mode_model=True,
             subclass_mode_data=True,
             auto_configure_optimizers=False,

@@ -8,6 +8,7 @@ from pytorch_lightning import Callback
 
 from regularizer_collection.__main__ import main
 from regularizer_collection.datamodules import ImageDataModule
+from regularizer_collection.runtime.cli import RegularizerCLI
 from regularizer_collection.runtime.config_files import FOLDER
 from regularizer_collection.runtime.run_lock import run_lock
 
@@ -120,6 +121,18 @@ def test_several_callbacks_can_be_named_in_one_config(run, tmp_path, capfd):
     callbacks = print_config(run, capfd, "--config", str(config))["trainer"]["callbacks"]
     assert callbacks[0]["init_args"]["eps"] == 0.2
     assert len(callbacks) == 2
+
+
+def test_a_command_reads_no_signature_for_the_others(run, capfd, monkeypatch):
+    read = []
+    add = RegularizerCLI.add_arguments_to_parser
+    monkeypatch.setattr(
+        RegularizerCLI,
+        "add_arguments_to_parser",
+        lambda cli, parser: (read.append(parser), add(cli, parser)),
+    )
+    print_config(run, capfd)
+    assert len(read) == 1
 
 
 class FailInSecondEpoch(Callback):

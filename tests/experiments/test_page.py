@@ -78,7 +78,7 @@ def test_a_click_sorts_by_a_column_and_another_the_other_way_round(browser, tmp_
     table = pd.DataFrame({"accuracy": [9.5, nan, 40.0], "kind": ["b", "a", "c"]}, list("xyz"))
     page = tmp_path / "page.html"
     figures = {"Nothing": Figure()}
-    page.write_text(html_page({"Table": table}, figures, {"Nothing": "none"}, ["answer"]))
+    page.write_text(html_page({"Table": table}, figures, {"Nothing": "empty"}, ["answer"]))
     browser.get(page.as_uri())
 
     def click(column):
