@@ -1,5 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
+# Byte code is written where a module is first imported, not for every file that pip installs.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: bench demo help report test
 help: ## this list
@@ -35,6 +37,6 @@ browser:
 # adv-lib, which a test compares with, asks for a plotting server that need not be there.
 .venv/installed: pyproject.toml requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --constraint requirements.lock --editable ".[ray,test]"
-	-$(BIN)/pip install --quiet --no-deps --constraint requirements.lock adv-lib
+	$(BIN)/pip install --quiet --no-compile --constraint requirements.lock --editable ".[ray,test]"
+	-$(BIN)/pip install --quiet --no-compile --no-deps --constraint requirements.lock adv-lib
 	touch $@

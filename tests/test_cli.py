@@ -189,7 +189,7 @@ def test_robustness_and_calibration_are_in_the_results(run, tmp_path):
     assert run("fit", *attacks, "--robustness.distance_steps", "2") == 0
     results = json.loads((tmp_path / "runs/no_reg/seed_0/results.json").read_text())
     assert results["measurements"]["robustness"]["num_images"] == 2
-    assert results["measurements"]["calibration"]["num_images"] == 200
+    assert results["measurements"]["calibration"]["num_images"] == 10
 
 
 def test_a_fit_without_a_test_says_how_to_test_later(run, tmp_path, capsys):
@@ -240,7 +240,8 @@ def test_resuming_from_last_continues_schedule_bounding_and_shuffle(run, tmp_pat
 def test_a_run_takes_place_in_the_precision_that_is_asked_for(
     variant, precision, dtype, run, tmp_path
 ):
-    assert run("fit", "--trainer.precision", precision, config=f"{variant}.yaml") == 0
+    args = ("--trainer.precision", precision, "--trainer.max_steps", "2")
+    assert run("fit", *args, config=f"{variant}.yaml") == 0
     weights = load(tmp_path / "runs" / variant / "seed_0")["state_dict"].values()
     floats = [weight for weight in weights if weight.is_floating_point()]
     assert {weight.dtype for weight in floats} == {dtype}
