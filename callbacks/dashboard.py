@@ -14,20 +14,26 @@ from regularizer_collection.functional.singular_values import spectra_of
 
 LAYOUT = {
     "Overview": {
-        "accuracy": ["Multiline", ["train/accuracy", "(val|test_curve|test)/accuracy"]],
-        "loss": ["Multiline", ["train/(?!accuracy|penalty_gradient).*"]],
-        "Jacobian norm (eval mode)": ["Multiline", ["jacobian/norm"]],
-        "singular values": ["Multiline", ["svb/sigma_min", "svb/sigma_max"]],
-        "isotropic total variation": ["Multiline", ["test.*/tv_isotropic/.*"]],
-        "boundary length": ["Multiline", ["test.*/boundary_length/.*"]],
-        "boundary density": ["Multiline", ["test.*/boundary_density/.*"]],
-        "weight norms": ["Multiline", ["weight_norm/.*"]],
-        "effective learning rates": ["Multiline", ["effective_rate/.*"]],
-        "penalty gradient / loss gradient": ["Multiline", ["train/penalty_gradient_ratio"]],
-        "learning rate": ["Multiline", ["lr"]],
+        "accuracy (share of images)": [
+            "Multiline",
+            ["train/accuracy", "(val|test_curve|test)/accuracy"],
+        ],
+        "loss (nats)": ["Multiline", ["train/(?!accuracy|penalty_gradient).*"]],
+        "boundary density (1 / input unit)": ["Multiline", ["test.*/boundary_density/.*"]],
+        "boundary length (pixel edges)": ["Multiline", ["test.*/boundary_length/.*"]],
+        "isotropic total variation (class indices)": ["Multiline", ["test.*/tv_isotropic/.*"]],
+        "Jacobian norm (logits / input unit, eval mode)": ["Multiline", ["jacobian/norm"]],
+        "smallest and largest singular value (1)": ["Multiline", ["svb/sigma_m.*"]],
+        "weight norms (1)": ["Multiline", ["weight_norm/.*"]],
+        "learning rate / weight norm squared (1)": ["Multiline", ["effective_rate/.*"]],
+        "penalty gradient / loss gradient (1)": ["Multiline", ["train/penalty_gradient_ratio"]],
+        "learning rate (1)": ["Multiline", ["lr"]],
     }
 }
-"""Charts of the Custom Scalars tab; tags are regular expressions."""
+"""Charts of the Custom Scalars tab with their units, what one looks at first on top.
+
+Tags are regular expressions.
+"""
 
 
 class Dashboard(Callback):

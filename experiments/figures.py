@@ -172,6 +172,8 @@ def excess_smoothness_figure(results: Results, baseline: str) -> Figure:
         ours = points[points["variant"] == variant]
         upper.plot(ours["accuracy"], ours["density"], "o", label=f"{variant} (n = {len(ours)})")
     upper.set_yscale("log")
+    upper.yaxis.set_major_formatter("{x:.3g}")
+    upper.yaxis.set_minor_formatter("{x:.3g}")
     upper.set_xlabel("test accuracy (%), a dot for each network")
     upper.set_ylabel("boundary density on planes\nbetween test images (1 / input unit)")
     upper.legend(fontsize=7)

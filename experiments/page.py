@@ -16,6 +16,14 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 72em; margin: 2em auto; 
 .answer { font-size: 1.25em; }
 nav { columns: 20em; margin: 2em 0; }
 nav a { display: block; }
+@media screen and (min-width: 75em) {
+  body { max-width: 90em; }
+  main { display: grid; grid-template-columns: 15em minmax(0, 1fr); column-gap: 3em; }
+  main > * { grid-column: 2; }
+  nav { columns: auto; font-size: .9em; position: sticky; top: 1em; }
+  main > nav { grid-column: 1; grid-row: 1 / span 999; align-self: start; }
+  nav a { margin-bottom: .4em; }
+}
 .table { overflow-x: auto; }
 table { border-collapse: collapse; margin: 1em 0; font-variant-numeric: tabular-nums; }
 thead button { all: unset; cursor: pointer; }
