@@ -3,9 +3,11 @@ BIN := .venv/bin
 # Byte code is written where a module is first imported, not for every file that pip installs.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: bench demo help report test
+PYTEST := pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+
+.PHONY: bench demo help report test test-oldest
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile
 
 bench: .venv/installed ## measures speed, in about an hour
 	$(BIN)/python -m benchmarks
@@ -25,7 +27,17 @@ test: .venv/installed browser ## ruff, mypy, pytest with coverage
 	$(BIN)/ruff format --check .
 	mkdir -p build/types && ln -sfn ../.. build/types/regularizer_collection
 	$(BIN)/mypy
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --cov
+	OMP_NUM_THREADS=1 $(BIN)/$(PYTEST) --cov
+
+# ">=" of pyproject.toml read as "==".
+test-oldest: browser ## pytest with the oldest dependencies that pyproject.toml allows
+	test -x .venv-oldest/bin/python || $(PYTHON) -m venv .venv-oldest
+	mkdir -p build
+	grep -o '"[a-z0-9-]\+\(\[[a-z]*\]\)\?>=[0-9.]*' pyproject.toml | tr -d '"' \
+		| sed 's/\[[a-z]*\]//; s/>=/==/' > build/oldest.txt
+	.venv-oldest/bin/pip install --quiet --no-compile --constraint build/oldest.txt \
+		--editable ".[ray,test]"
+	OMP_NUM_THREADS=1 .venv-oldest/bin/$(PYTEST)
 
 # The tests of the dashboard drive Chromium, and skip where it cannot be had.
 .PHONY: browser
