@@ -1,7 +1,10 @@
 """Noise on the weights (Graves 2011, Practical variational inference, section 3.1)."""
 
+import math
+
 import torch
 from torch import Tensor
+from torch.linalg import vector_norm
 
 from regularizer_collection.functional.checks import check_at_least
 from regularizer_collection.functional.weights import weight_matrices
@@ -42,6 +45,6 @@ class WeightNoise(Regularizer):
             noise = torch.randn(
                 weight.shape, generator=generator, dtype=weight.dtype, device=device
             )
-            scale = self.std * weight.detach().square().mean().sqrt()
-            moved[name] = weight + scale * noise
+            scale = self.std * vector_norm(weight.detach()) / math.sqrt(weight.numel())
+            moved[name] = torch.addcmul(weight, noise, scale)
         return loss_at(step.backbone, moved, loss)
