@@ -29,8 +29,8 @@ test: .venv/installed browser ## ruff, mypy, pytest with coverage
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/$(PYTEST) --cov
 
-# ">=" of pyproject.toml is read as "==", but for torch and torchvision: on Linux their older wheels
-# need CUDA. What the old packages warn of newer ones of theirs is not ours to change.
+# ">=" of pyproject.toml is read as "==", but for torch and torchvision, as not every pair of builds
+# fits. What the old packages warn of newer ones of theirs is not ours to change.
 TORCH := ^torch\(vision\)\?==
 test-oldest: browser ## pytest with the oldest dependencies that pyproject.toml allows
 	test -x .venv-oldest/bin/python || $(PYTHON) -m venv .venv-oldest
