@@ -46,10 +46,13 @@ def test_every_fit_is_understood(command, own_files, capsys):
 
 
 def test_a_regularizer_of_ones_own_trains_and_has_its_row(own_files):
-    (command,) = (command for command in FITS if "logit_norm.yaml" in command)
-    assert main([*command, "--config", "smoke.yaml", "--trainer.enable_progress_bar", "false"]) == 0
-    assert main(["report", "runs"]) == 0
-    results = json.loads((own_files / "runs/logit_norm/seed_0/results.json").read_text())
+    (fit,) = (command for command in FITS if "logit_norm.yaml" in command)
+    assert main([*fit, "--config", "smoke.yaml", "--trainer.enable_progress_bar", "false"]) == 0
+    (study,) = (c for c in COMMANDS if c[0] == "study" and "no_reg,logit_norm.yaml" in c)
+    one_seed = ["0" if word == "0,1,2" else word for word in study]
+    assert main([*one_seed, "--overlay", "smoke.yaml", "--root", "study"]) == 0
+    assert main(["report", "study"]) == 0
+    results = json.loads((own_files / "study/logit_norm/seed_0/results.json").read_text())
     assert results["variant"] == "logit_norm"
     settings = json.dumps(results["identity"]["settings"])
     assert "LogitNorm" in settings
@@ -69,5 +72,5 @@ def test_the_studys_commands_run(own_files):
 def test_every_variant_has_its_card():
     from tests.test_configs import VARIANTS
 
-    cards = README[README.index("### The collection") :]
+    cards = README[README.index("## In the box") : README.index("## Compare")]
     assert [name for name in VARIANTS if f"`{name}`" not in cards] == []
