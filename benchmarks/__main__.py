@@ -15,7 +15,16 @@ from typing import Any
 
 import torch
 
-from benchmarks import bounding, epoch, evaluation, growth, planes, regularizers, training
+from benchmarks import (
+    bounding,
+    epoch,
+    evaluation,
+    growth,
+    planes,
+    regularizers,
+    study,
+    training,
+)
 from benchmarks.race import race
 from benchmarks.source import Source
 from benchmarks.table import Row, header, line, markdown
@@ -49,6 +58,7 @@ def all_rows(source: Source, quick: bool) -> Iterator[Row]:
         yield from bounding.rows(device, quick)
     yield from regularizers.rows(quick)
     yield from epoch.rows(source, quick)
+    yield from study.rows(source, quick)
     yield from planes.rows(source, quick)
     yield from evaluation.rows(source, quick)
     yield from growth.rows(quick)

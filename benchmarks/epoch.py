@@ -15,16 +15,21 @@ STEPS = 500  # of an epoch of CIFAR-100
 
 
 def fit(arguments: list[str], steps: int) -> Work:
-    """Trains into a temporary folder."""
+    """Trains into a temporary folder, some steps in each turn."""
     folder = tempfile.mkdtemp()
     quiet = ("--trainer.enable_model_summary", "false", "--trainer.default_root_dir", folder)
     return fit_in_turns([*arguments, *quiet], steps)
 
 
+def endless(source: Source) -> list[str]:
+    """Returns the arguments of a training that only a benchmark ends."""
+    return [*source.arguments(), "--trainer.max_epochs", "100", "--trainer.limit_val_batches", "0"]
+
+
 def rows(source: Source, quick: bool) -> Iterator[Row]:
     """Times stretches of steps, and the end of an epoch."""
     turn = 5 if quick else 20  # four of them, and the steps before, fit into an epoch
-    steps = [*source.arguments(), "--trainer.max_epochs", "100", "--trainer.limit_val_batches", "0"]
+    steps = endless(source)
     loading = "LoadingShapes100" if source.data_dir is None else "LoadingCIFAR100"
     ends = [
         *source.arguments(),

@@ -15,6 +15,7 @@ from regularizer_collection.experiments.report import write_report
 from regularizer_collection.experiments.run import PROJECT
 from regularizer_collection.experiments.study import VARIANTS
 
+RESULT = "results/source_50_epochs/no_reg/seed_0/results.json"
 IMPORTS = "import torch, pytorch_lightning, torchvision"
 SMOKE = ("--config", "no_reg.yaml", "--config", "smoke.yaml")
 
@@ -35,7 +36,7 @@ def smoke_study() -> Work:
 def report(num_files: int) -> Work:
     """Copies a real result as if it were that of many seeds, and reports over the copies."""
     folder = Path(tempfile.mkdtemp())
-    result = json.loads((PROJECT / "results" / "no_reg" / "seed_0" / "results.json").read_text())
+    result = json.loads((PROJECT / RESULT).read_text())
     for number in range(num_files):
         variant, seed = VARIANTS[number % len(VARIANTS)], number // len(VARIANTS)
         path = folder / variant / f"seed_{seed}" / "results.json"

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
@@ -33,20 +34,31 @@ class Runner:
     Args:
         factory: Builds the work, in the process; must be picklable.
         is_ours: Whether the process is set up as ``cli.py`` sets up its own.
+        threads: Threads of torch; None leaves them as they are.
     """
 
-    def __init__(self, factory: Callable[[], Work], is_ours: bool) -> None:
+    def __init__(
+        self, factory: Callable[[], Work], is_ours: bool, threads: int | None = None
+    ) -> None:
         # Forked from a process that has imported everything and computed nothing.
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(_IMPORTED_ONCE)
         self._connection, other = context.Pipe()
-        self._process = context.Process(target=_serve, args=(factory, is_ours, other))
+        self._process = context.Process(target=_serve, args=(factory, is_ours, threads, other))
         self._process.start()
         other.close()  # so that the end of the process is the end of the pipe
 
     def run(self) -> Timed:
         """Makes the work once."""
+        self.start()
+        return self.wait()
+
+    def start(self) -> None:
+        """Lets the work begin."""
         self._connection.send("go")
+
+    def wait(self) -> Timed:
+        """Waits for its end."""
         try:
             return Timed(*self._connection.recv())
         except EOFError as error:
@@ -58,8 +70,36 @@ class Runner:
         self._process.join()
 
 
-def _serve(factory: Callable[[], Work], is_ours: bool, connection: Connection) -> None:
+class SideBySide:
+    """Several processes of ours that make the same work at once and share the threads out.
+
+    Args:
+        factory: Builds the work, in each process.
+        jobs: Number of processes.
+    """
+
+    def __init__(self, factory: Callable[[], Work], jobs: int) -> None:
+        threads = max(1, torch.get_num_threads() // jobs)
+        self._runners = [Runner(factory, is_ours=True, threads=threads) for _ in range(jobs)]
+
+    def run(self) -> Timed:
+        """Makes the work once in each, and returns what the slowest took."""
+        for runner in self._runners:
+            runner.start()
+        return max((runner.wait() for runner in self._runners), key=lambda timed: timed.seconds)
+
+    def stop(self) -> None:
+        """Ends the processes."""
+        for runner in self._runners:
+            runner.stop()
+
+
+def _serve(
+    factory: Callable[[], Work], is_ours: bool, threads: int | None, connection: Connection
+) -> None:
     be_quiet()
+    if threads is not None:
+        torch.set_num_threads(threads)
     if is_ours:
         keep_freed_memory()
     torch.manual_seed(0)
@@ -89,6 +129,7 @@ def race(
     peers: Mapping[str, Callable[[], Work]],
     repeats: int,
     warm_ups: int = 3,
+    jobs: Mapping[str, int] = MappingProxyType({}),
 ) -> dict[str, Timed]:
     """Returns the median seconds of each work.
 
@@ -100,9 +141,10 @@ def race(
         peers: Builders of the others.
         repeats: Timed turns.
         warm_ups: Turns before, not counted.
+        jobs: Processes of one of ours that work side by side, where they are not one.
     """
-    runners = {name: Runner(factory, is_ours=False) for name, factory in peers.items()}
-    runners |= {name: Runner(factory, is_ours=True) for name, factory in ours.items()}
+    runners = {name: SideBySide(factory, jobs.get(name, 1)) for name, factory in ours.items()}
+    runners |= {name: Runner(factory, is_ours=False) for name, factory in peers.items()}
     turns: dict[str, list[Timed]] = {name: [] for name in runners}
     try:
         for _ in range(warm_ups + repeats):

@@ -64,13 +64,14 @@ class Source(NamedTuple):
 
     def plane(self) -> tuple[Tensor, Tensor]:
         """Returns the first plane of every evaluation: its image and its directions."""
-        data = self._data()
+        data = self.data()
         data.setup("test")
         images, _ = data.images_and_labels("test")
         (plane,) = RandomPlanes(num_planes=1).draw(len(images), (3, 32, 32), seed=0)
         return data.normalize(images[plane.image_index][None])[0], plane.directions
 
-    def _data(self) -> ImageDataModule:
+    def data(self) -> ImageDataModule:
+        """Returns the data module."""
         if self.data_dir is None:
             return Shapes100DataModule(**self._sizes())
         return CIFAR100DataModule(self.data_dir, download=False, verify=False)

@@ -111,7 +111,7 @@ def rows(device: str, quick: bool) -> Iterator[Row]:
     plain = f"training step{on}"
     yield Row(plain, seconds, "torchvision", timed["NCHW"].seconds, limit, remark=remark)
     yield Row(plain, seconds, "torchvision, channels_last", timed["NHWC"].seconds, limit)
-    seconds, remark = timed["bf16"].seconds, _bf16_remark(device)
+    seconds, remark = timed["bf16"].seconds, bf16_remark(device)
     plain = f"training step, bf16-mixed{on}"
     yield Row(plain, seconds, "torchvision, float32", timed["NCHW"].seconds, remark=remark)
     yield Row(plain, seconds, "torchvision, bf16-mixed", timed["NCHW, bf16"].seconds)
@@ -145,7 +145,7 @@ def rows(device: str, quick: bool) -> Iterator[Row]:
     )
 
 
-def _bf16_remark(device: str) -> str:
+def bf16_remark(device: str) -> str:
     """Says where the processor has no instructions for it, so that the row means little."""
     cpuinfo = Path("/proc/cpuinfo")
     has_none = device == "cpu" and cpuinfo.exists() and "bf16" not in cpuinfo.read_text()

@@ -32,6 +32,7 @@ class Curvature(Penalty):
     """
 
     takes_gradients = True
+    differentiates_images = True
 
     def __init__(
         self,
@@ -43,10 +44,6 @@ class Curvature(Penalty):
         super().__init__(coefficient, every_n_steps, warmup_steps)
         check_at_least("h", h, 0)
         self.h = h
-
-    def needs_image_gradient(self, step: Step) -> bool:
-        """Says yes in every step with a penalty."""
-        return self.weight(step) > 0
 
     def value(self, logits: Tensor, images: Tensor, targets: Tensor, step: Step) -> Tensor:
         """Computes the mean squared difference of the two gradients."""

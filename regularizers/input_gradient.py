@@ -24,15 +24,12 @@ class InputGradient(Penalty):
     """
 
     takes_gradients = True
+    differentiates_images = True
 
     def __init__(
         self, coefficient: float = 0.1, every_n_steps: int = 1, warmup_steps: int | None = None
     ) -> None:
         super().__init__(coefficient, every_n_steps, warmup_steps)
-
-    def needs_image_gradient(self, step: Step) -> bool:
-        """Says yes in every step with a penalty."""
-        return self.weight(step) > 0
 
     def value(self, logits: Tensor, images: Tensor, targets: Tensor, step: Step) -> Tensor:
         """Computes half the mean squared norm; of the sum, so that no gradient is divided."""

@@ -29,6 +29,7 @@ class JacobianPenalty(Penalty):
     """
 
     takes_gradients = True
+    differentiates_images = True
 
     def __init__(
         self,
@@ -40,10 +41,6 @@ class JacobianPenalty(Penalty):
         super().__init__(coefficient, every_n_steps, warmup_steps)
         check_num_projections(num_projections)
         self.num_projections = num_projections
-
-    def needs_image_gradient(self, step: Step) -> bool:
-        """Says yes in every step with a penalty."""
-        return self.weight(step) > 0
 
     def value(self, logits: Tensor, images: Tensor, targets: Tensor, step: Step) -> Tensor:
         """Estimates half the mean squared norm; any number of processes draws the same."""

@@ -1,6 +1,7 @@
 """The base of terms that are added to the loss."""
 
 from abc import abstractmethod
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -22,6 +23,9 @@ class Penalty(Regularizer):
     Raises:
         ValueError: If an argument is out of range.
     """
+
+    differentiates_images: ClassVar[bool] = False
+    """Whether :meth:`value` differentiates with respect to the images."""
 
     def __init__(
         self, coefficient: float, every_n_steps: int = 1, warmup_steps: int | None = None
@@ -45,6 +49,10 @@ class Penalty(Regularizer):
         warmup = step.penalty_warmup_steps if self.warmup_steps is None else self.warmup_steps
         ramp = min(1.0, step.global_step / warmup) if warmup else 1.0
         return self.every_n_steps * self.coefficient * ramp
+
+    def needs_image_gradient(self, step: Step) -> bool:
+        """Says yes in the steps whose :meth:`value` differentiates the images."""
+        return self.differentiates_images and self.weight(step) > 0
 
     def penalty(self, logits: Tensor, images: Tensor, targets: Tensor, step: Step) -> Tensor | None:
         """Returns the weighted term, or None in a step of weight 0."""

@@ -2,6 +2,7 @@ import time
 from functools import partial
 
 import pytest
+import torch
 
 from benchmarks.race import race
 
@@ -33,6 +34,17 @@ def test_times_each_work_and_keeps_what_it_returned_last():
     assert timed["count"].value == 5
     assert timed["short"].seconds >= 0.05
     assert timed["long"].seconds >= 0.2
+
+
+def counting_threads():
+    return torch.get_num_threads
+
+
+def test_processes_side_by_side_work_at_once_and_share_the_threads():
+    ours = {"sleep": partial(sleeping, 0.5), "threads": counting_threads}
+    timed = race(ours, {}, repeats=1, warm_ups=1, jobs={"sleep": 2, "threads": 2})
+    assert 0.5 <= timed["sleep"].seconds < 0.9
+    assert timed["threads"].value == max(1, torch.get_num_threads() // 2)
 
 
 def test_a_work_that_fails_ends_the_race():
