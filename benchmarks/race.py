@@ -61,7 +61,7 @@ class Runner:
         """Waits for its end."""
         try:
             return Timed(*self._connection.recv())
-        except EOFError as error:
+        except (EOFError, ConnectionResetError) as error:
             raise RuntimeError("a benchmarked work failed; its traceback stands above") from error
 
     def stop(self) -> None:
