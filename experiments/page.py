@@ -63,16 +63,20 @@ for (const table of document.querySelectorAll("table")) {
 """
 
 
-def markdown_page(tables: Mapping[str, pd.DataFrame], notes: Sequence[str]) -> str:
-    """Writes notes and tables.
+def markdown_page(
+    tables: Mapping[str, pd.DataFrame], opening: Sequence[str], notes: Sequence[str]
+) -> str:
+    """Writes what came out, tables and notes.
 
     Args:
         tables: Tables by title.
-        notes: Sentences that stand in front of them.
+        opening: Paragraphs: the answer, what was run.
+        notes: Sentences.
     """
-    parts = [f"# {_TITLE}", *(f"- {note}" for note in notes)]
+    parts = [f"# {_TITLE}", *(f"\n{paragraph}" for paragraph in opening)]
     for name, table in tables.items():
         parts += [f"\n## {name}\n", _written(table).to_markdown()]
+    parts += ["\n## Notes\n", *(f"- {note}" for note in notes)]
     return "\n".join(parts) + "\n"
 
 
@@ -80,9 +84,10 @@ def html_page(
     tables: Mapping[str, pd.DataFrame],
     figures: Mapping[str, Figure],
     captions: Mapping[str, str],
+    opening: Sequence[str],
     notes: Sequence[str],
 ) -> str:
-    """Writes the first note as the answer, a contents, figures with captions, tables, other notes.
+    """Writes what came out, a contents, figures with captions, tables and notes.
 
     A click on the head of a column sorts a table, the highest first.
 
@@ -90,14 +95,16 @@ def html_page(
         tables: Tables by title.
         figures: Figures by title.
         captions: What to see in each figure, by its title.
+        opening: Paragraphs: the answer, what was run.
         notes: Sentences.
     """
-    answer, *others = map(html.escape, notes)
+    answer, *others = (f"<p>{html.escape(paragraph)}</p>" for paragraph in opening)
     links = [f"<a href='#{_anchor(name)}'>{html.escape(name)}</a>" for name in (*figures, *tables)]
     parts = [
         "<!doctype html><html lang='en'><meta charset='utf-8'>",
         f"<meta name='viewport' content='width=device-width'><title>{_TITLE}</title>",
-        f"<style>{_STYLE}</style><main><h1>{_TITLE}</h1><p class='answer'>{answer}</p>",
+        f"<style>{_STYLE}</style><main><h1>{_TITLE}</h1>",
+        f"<div class='answer'>{answer}</div>{''.join(others)}",
         f"<nav aria-label='contents'>{''.join(links)}<a href='#notes'>Notes</a></nav>",
     ]
     for name, figure in figures.items():
@@ -110,7 +117,7 @@ def html_page(
         parts.append(
             f"{_heading(name)}<div class='table'>{_written(table).to_html(border=0)}</div>"
         )
-    items = "".join(f"<li>{note}</li>" for note in others)
+    items = "".join(f"<li>{html.escape(note)}</li>" for note in notes)
     parts.append(f"<h2 id='notes'>Notes</h2><ul>{items}</ul></main>")
     parts.append(f"<script>{_SORTABLE}</script></html>")
     return "\n".join(parts) + "\n"

@@ -30,7 +30,11 @@ from regularizer_collection.experiments.robustness_tables import (
     means_table,
     measured,
 )
-from regularizer_collection.experiments.source_experiment import DIFFERENCES, source_accuracy
+from regularizer_collection.experiments.source_experiment import (
+    DIFFERENCES,
+    is_on_its_data,
+    source_accuracy,
+)
 from regularizer_collection.experiments.tables import (
     BASELINE,
     accuracy_table,
@@ -80,12 +84,11 @@ def write_report(
         table.to_csv(folder / f"{_file_name(name)}.csv")
     for name, figure in figures.items():
         figure.savefig(folder / f"{_file_name(name)}.png", dpi=110)
+    opening = [*([] if said is None else [said.replace("\n", " ")]), _what_was_run(results)]
     notes = _notes(df, results, baseline)
-    if said is not None:
-        notes.insert(0, said.replace("\n", " "))
     shown = _with_numbers(df, tables)
-    (folder / "report.md").write_text(markdown_page(shown, notes))
-    (folder / "index.html").write_text(html_page(shown, figures, _CAPTIONS, notes))
+    (folder / "report.md").write_text(markdown_page(shown, opening, notes))
+    (folder / "index.html").write_text(html_page(shown, figures, _CAPTIONS, opening, notes))
     if readme is not None:
         path = Path(readme)
         path.write_text(with_summary(path.read_text(), results, part, baseline))
@@ -109,12 +112,11 @@ def with_summary(
         columns |= _density_columns(density_table(df, baseline), baseline)
     if attacked := measured(results, "robustness"):
         columns |= _robustness_columns(means_table(attacked, ROBUSTNESS))
+    if is_on_its_data(results):
+        columns["source: 50 epochs, 5 seeds (%)"] = source_accuracy()
     columns |= {
-        "source: 50 epochs, 5 seeds (%)": source_accuracy(),
-        **{
-            f"isotropic TV, zoom {zoom:g}": _interval_column(tv_table(df), zoom)
-            for zoom in sorted(df["zoom"].dropna().unique(), reverse=True)
-        },
+        f"isotropic TV, zoom {zoom:g}": _interval_column(tv_table(df), zoom)
+        for zoom in sorted(df["zoom"].dropna().unique(), reverse=True)
     }
     rows = pd.DataFrame(columns).reindex(accuracy.index).fillna("")
     return replace_part(text, part, f"{_what_was_run(results)}\n\n{rows.to_markdown()}")
@@ -188,7 +190,7 @@ def _numbers_of_planes(results: list[dict[str, Any]], kind: str) -> str:
 
 
 def _notes(df: pd.DataFrame, results: list[dict[str, Any]], baseline: str) -> list[str]:
-    notes = [_what_was_run(results)]
+    notes = []
     if any(sum(r["variant"] == run["variant"] for r in results) == 1 for run in results):
         notes.append(
             "A variant with a single seed has a mean and no interval: nothing is known of how far "
@@ -203,7 +205,8 @@ def _notes(df: pd.DataFrame, results: list[dict[str, Any]], baseline: str) -> li
     notes += _best_on_validation(df)
     notes += _bounds(results)
     notes += masking_notes(measured(results, "robustness"))
-    return [*notes, *DIFFERENCES]
+    notes.append("Total variation depends on how classes are numbered; boundary length does not.")
+    return [*notes, *DIFFERENCES] if is_on_its_data(results) else notes
 
 
 def _best_on_validation(df: pd.DataFrame) -> list[str]:
@@ -242,7 +245,10 @@ def _bounds(results: list[dict[str, Any]]) -> list[str]:
 def _tables(
     df: pd.DataFrame, results: list[dict[str, Any]], baseline: str
 ) -> dict[str, pd.DataFrame]:
-    tables = {"Test accuracy (%)": accuracy_table(df, baseline).join(source_accuracy())}
+    accuracy = accuracy_table(df, baseline)
+    if is_on_its_data(results):
+        accuracy = accuracy.join(source_accuracy())
+    tables = {"Test accuracy (%)": accuracy}
     if _has(df, "data"):
         tables[_DENSITY] = density_table(df, baseline)
         tables["Fragments on planes between test images (regions of one class)"] = mean_table(

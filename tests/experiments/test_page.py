@@ -29,7 +29,7 @@ def test_a_mean_is_rounded_to_what_its_interval_allows_and_stands_with_it_in_one
         (9.996, 0.0996, -1234.5, 0.5),
     ]
     table = pd.DataFrame(rows, list("abcde"), pd.MultiIndex.from_tuples(columns, names=None))
-    lines = markdown_page({"Table": table}, []).split("\n## Table\n")[1].split("\n")
+    lines = markdown_page({"Table": table}, [], []).split("\n## Table\n")[1].split("\n")
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if "|" in line]
     assert cells[0] == [
         "",
@@ -45,7 +45,9 @@ def test_a_mean_is_rounded_to_what_its_interval_allows_and_stands_with_it_in_one
 
 def test_a_column_that_is_no_interval_of_another_stays():
     table = pd.DataFrame({"difference": [1.0], "difference_interval": [0.5], "my_interval": [2.0]})
-    (head,) = (line for line in markdown_page({"T": table}, []).split("\n") if "difference" in line)
+    (head,) = (
+        line for line in markdown_page({"T": table}, [], []).split("\n") if "difference" in line
+    )
     assert [cell.strip() for cell in head.split("|")[2:-1]] == [
         "difference \N{PLUS-MINUS SIGN} 95 %",
         "my_interval",
@@ -78,7 +80,9 @@ def test_a_click_sorts_by_a_column_and_another_the_other_way_round(browser, tmp_
     table = pd.DataFrame({"accuracy": [9.5, nan, 40.0], "kind": ["b", "a", "c"]}, list("xyz"))
     page = tmp_path / "page.html"
     figures = {"Nothing": Figure()}
-    page.write_text(html_page({"Table": table}, figures, {"Nothing": "empty"}, ["answer"]))
+    page.write_text(
+        html_page({"Table": table}, figures, {"Nothing": "empty"}, ["answer"], ["note"])
+    )
     browser.get(page.as_uri())
 
     def click(column):

@@ -43,6 +43,19 @@ def test_the_source_stands_beside_ours_with_the_known_differences(report):
     assert "detached gradient" in markdown
 
 
+def test_the_source_stands_beside_no_other_data(leave, tmp_path):
+    leave("svb", 0, data={"name": "Own", "num_classes": 3})
+    out = tmp_path / "report"
+    assert main(["report", str(tmp_path), "--out", str(out)]) == 0
+    marked = "<!-- report: begin -->\n<!-- report: end -->\n"
+    summary = with_summary(marked, load_results(tmp_path))
+    for text in ((out / "report.md").read_text(), summary):
+        assert "Own, source protocol" in text
+        assert "50.208" not in text
+        assert "source:" not in text
+        assert "source's" not in text
+
+
 def test_the_page_needs_no_other_file(report):
     page = (report / "index.html").read_text()
     targets = re.findall(r"""(?:href|src)=["']([^"']{1,200})|url\(([^)]+)\)""", page)
@@ -53,9 +66,13 @@ def test_the_page_needs_no_other_file(report):
     assert len(re.findall(r'<svg [^>]*aria-label="[^"]{20,}"', page)) == 9
 
 
-def test_the_page_opens_with_the_answer(report):
-    page = (report / "index.html").read_text()
-    assert page.index("On these 25 networks the boundaries are") < page.index("<nav")
+def test_both_pages_open_with_the_answer_and_what_was_run_and_end_with_notes(report):
+    for name, body in (("index.html", "<nav"), ("report.md", "## Test accuracy")):
+        page = (report / name).read_text()
+        answer = page.index("On these 25 networks the boundaries are")
+        run, notes = page.index("CIFAR100, source protocol, 50 epochs"), page.index("Notes")
+        assert answer < run < page.index(body) < notes
+        assert page.index("detached gradient") > page.rindex("50.208")
 
 
 def test_no_p_value_is_of_planes_and_every_table_says_its_unit_and_n(report):
