@@ -24,15 +24,11 @@ def accuracy_figure(df: pd.DataFrame) -> Figure:
     """Draws the mean accuracy of each variant with its interval, and every seed as a dot."""
     table = accuracy_table(df)
     figure, axis = _figure(7, 4)
-    axis.bar(
-        table.index,
-        table["mean"],
-        yerr=table["conf_interval"],
-        capsize=4,
-        color="#b8cbe0",
-        label=[f"{variant}, mean" for variant in table.index],
-    )
-    for position, variant in enumerate(table.index):
+    whiskers = {"fmt": "none", "capsize": 4, "ecolor": "#7f9dbd"}
+    axis.errorbar(range(len(table)), table["mean"], yerr=table["conf_interval"], **whiskers)
+    for position, (variant, mean) in enumerate(table["mean"].items()):
+        label = f"{variant}, mean"
+        axis.plot(position, mean, "_", color="#7f9dbd", markersize=30, mew=2, label=label)
         runs = df[df["variant"] == variant].drop_duplicates("seed")
         offsets = np.linspace(-0.15, 0.15, len(runs)) if len(runs) > 1 else [0]
         for offset, seed, accuracy in zip(
@@ -42,8 +38,7 @@ def accuracy_figure(df: pd.DataFrame) -> Figure:
             axis.plot(
                 position + offset, 100 * accuracy, "o", color="#1f4e79", markersize=4, label=label
             )
-    lowest = 100 * df["test_accuracy"].min()
-    axis.set_ylim(bottom=max(0, lowest - 5))
+    axis.set_xlim(-0.5, len(table) - 0.5)
     axis.set_ylabel("test accuracy (%), 95 % interval over networks")
     axis.set_xticks(range(len(table)), _with_numbers(df, table.index))
     return figure
@@ -66,6 +61,7 @@ def tv_figure(df: pd.DataFrame, measure: str) -> Figure:
             capsize=2,
             label=label,
         )
+    axis.set_ylim(bottom=0)  # an interval may end below, what is measured cannot lie there
     axis.set_xticks(range(len(zooms)), [f"zoom {zoom:g}" for zoom in zooms])
     axis.set_ylabel(f"{measure.replace('_', ' ')}, 95 % interval over networks")
     axis.legend(fontsize=8)

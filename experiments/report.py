@@ -348,10 +348,11 @@ def _figures(df: pd.DataFrame, results: list[dict[str, Any]], baseline: str) -> 
 
 
 _CAPTIONS = {
-    "Accuracy": "Test accuracy: mean and 95 % interval over networks, a dot for each network.",
+    "Accuracy": "Test accuracy: mean and 95 % interval over networks, and a dot for each network.",
     "Excess smoothness at equal accuracy": (
-        "Boundary density against accuracy. Below the grey line, the baseline's own training, a "
-        "network is smoother than one of the baseline that is as accurate."
+        "Boundary density against accuracy. A network below the grey line, the baseline's own "
+        "training (drawn where evaluation.every_n_epochs measured it), is smoother than one of the "
+        "baseline that is as accurate."
     ),
     "Robustness": (
         "Accuracy under noise and under PGD, and the share of images whose class no change of so "

@@ -17,6 +17,11 @@ QUIET = (
 CIFAR100 = Path(__file__).parent.parent.parent / "shared" / "cifar100"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Starts with whole commands: a worker that gets a long file last keeps the others waiting."""
+    items.sort(key=lambda item: len(item.path.parts))
+
+
 @pytest.fixture
 def cifar100_dir() -> Path:
     if not CIFAR100.is_dir():
