@@ -227,6 +227,12 @@ def test_a_run_continues_from_its_checkpoint(tmp_path):
     assert run.command[-2:] == ["--ckpt_path", "last"]
 
 
+def test_runs_that_would_leave_no_results_are_refused(tmp_path, capsys):
+    assert main([*command(tmp_path), "--options=[--test=false]"]) == 2
+    assert "error: test is false, so the study would leave no results" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_each_point_of_a_grid_is_a_variant_of_its_own(tmp_path, capsys):
     args = command(tmp_path, "svb", "0")
     assert main([*args, "--grid", "model.eps=0.1,0.5", "--trainer.max_epochs", "1"]) == 0
