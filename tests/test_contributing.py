@@ -3,6 +3,7 @@
 import re
 import shlex
 import subprocess
+import sys
 
 import pytest
 
@@ -21,6 +22,8 @@ COMMANDS = [
 def test_every_command_runs(command):
     if command == ["make", "test"]:
         command = ["make", "--dry-run", "test"]  # which runs this
+    if command[0] == ".venv/bin/python":
+        command = [sys.executable, *command[1:]]
     if "pytest" in command:
         command = [*command, "--collect-only", "--quiet", "-p", "no:cacheprovider"]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=300)
