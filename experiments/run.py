@@ -9,14 +9,13 @@ import sys
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 import regularizer_collection
-from regularizer_collection.runtime.cli import config_of
+from regularizer_collection.runtime.cli import identity_of
 from regularizer_collection.runtime.history import read_history
-from regularizer_collection.runtime.identity import Identity, code_commit
+from regularizer_collection.runtime.identity import Identity
 from regularizer_collection.runtime.results_file import NAME, read_results
 from regularizer_collection.runtime.run_record import read_record
 
@@ -51,8 +50,7 @@ class Run:
     @property
     def identity(self) -> Identity:
         """What the run is, as its command line says."""
-        identity = Identity.of_config(_config_of(self.arguments), commit=code_commit())
-        return replace(identity, variant=self.variant, seed=self.seed)
+        return replace(_identity_of(self.arguments), variant=self.variant, seed=self.seed)
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -82,16 +80,7 @@ class Run:
         ]
 
     def obstacles(self) -> list[str]:
-        """Names what makes the run in the folder another than this one.
-
-        Raises:
-            ValueError: If the run would not be tested.
-        """
-        if not _config_of(self.arguments)["test"]:
-            raise ValueError(
-                "test is false, so the study would leave no results to compare; leave it out, and "
-                "let data.val_size hold out images to choose by"
-            )
+        """Names what makes the run in the folder another than this one."""
         record = read_record(self.folder)
         return [] if record is None else self.identity.differences(record[0])
 
@@ -144,5 +133,5 @@ def _die_with_parent() -> None:
 
 
 @cache
-def _config_of(arguments: tuple[str, ...]) -> dict[str, Any]:
-    return config_of(list(arguments))
+def _identity_of(arguments: tuple[str, ...]) -> Identity:
+    return identity_of(list(arguments))

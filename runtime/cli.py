@@ -374,11 +374,10 @@ def launch(args: list[str], cls: type[RegularizerCLI] = RegularizerCLI) -> Regul
         )
 
 
-def config_of(args: list[str]) -> dict[str, Any]:
-    """Returns the config that a command line comes to, before any data is loaded."""
+def identity_of(args: list[str]) -> Identity:
+    """Returns what the run of a command line would be, before any data is loaded."""
     cli = launch(args, ParsedCommand)
-    config: dict[str, Any] = cli.config[cli.subcommand].as_dict()
-    return config
+    return Identity.of_config(cli.config[cli.subcommand].as_dict(), commit=code_commit())
 
 
 def _share_seed(config: Namespace) -> None:

@@ -227,10 +227,13 @@ def test_a_run_continues_from_its_checkpoint(tmp_path):
     assert run.command[-2:] == ["--ckpt_path", "last"]
 
 
-def test_runs_that_would_leave_no_results_are_refused(tmp_path, capsys):
-    assert main([*command(tmp_path), "--options=[--test=false]"]) == 2
-    assert "error: test is false, so the study would leave no results" in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []
+def test_a_run_that_is_not_tested_is_told_and_tested_by_the_next_study(tmp_path, capsys):
+    one = command(tmp_path, "no_reg", "0")
+    assert main([*one, "--options=[--test=false]"]) == 1
+    log = tmp_path / "no_reg" / "seed_0" / "run.log"
+    assert f"failed: no_reg seed 0 left no results, see {log}" in capsys.readouterr().out
+    assert "Not tested, so there are no results yet" in log.read_text()
+    assert main(one) == 0
 
 
 def test_each_point_of_a_grid_is_a_variant_of_its_own(tmp_path, capsys):
