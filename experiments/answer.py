@@ -25,12 +25,11 @@ def answer(table: pd.DataFrame, results: Sequence[dict[str, Any]], baseline: str
             f"No comparison: it needs {baseline} and another variant, measured between images; "
             "--baseline names another one to compare with."
         )
-    compared = table.drop(index=baseline)
-    parts = [f"{variant} {_ratio(row)}" for variant, row in compared.iterrows()]
-    number = int(table["networks"].sum())
+    compared = table.drop(index=baseline).iterrows()
+    (first, its_ratio), *others = ((f"{variant}'s", _ratio(row)) for variant, row in compared)
     sentences = [
-        f"On these {number} networks the boundaries are, beside {baseline}'s, as dense: "
-        f"{', '.join(parts)}."
+        f"On these {int(table['networks'].sum())} networks, {first} boundaries are {its_ratio} as "
+        f"dense as {baseline}'s{''.join(f', {name} {ratio}' for name, ratio in others)}."
     ]
     alone = [name for name, row in table.iterrows() if row["networks"] < 2]
     if alone:
@@ -47,7 +46,7 @@ def answer(table: pd.DataFrame, results: Sequence[dict[str, Any]], baseline: str
 
 def _ratio(row: pd.Series) -> str:
     if math.isnan(row["ratio"]):
-        return "unknown, as a network has none"
+        return "an unknown number of times (a network has none)"
     interval = "" if math.isnan(row["low"]) else f" [{row['low']:.2f}, {row['high']:.2f}]"
     return f"{row['ratio']:.2f} times{interval}"
 

@@ -66,6 +66,8 @@ fit, validate, test and predict are about one run: cli.py fit --config svb.yaml.
 study makes many, one for each variant and seed: cli.py study --seeds 0,1,2.
 report writes a page about all that are finished: cli.py report runs.
 list shows every regularizer with its formula, source and defaults: cli.py list.
+A config may name classes of this project and its packages; --allow_imports NAME, which may be
+repeated, adds a package or file of yours.
 """.strip()
 
 

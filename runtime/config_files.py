@@ -16,7 +16,8 @@ def find_config(name: str) -> Path:
     for path in (Path(name), FOLDER / name):
         if path.is_file():
             return path
-    names = sorted(path.name for path in FOLDER.glob("*.yaml") if path != DEFAULTS)
+    files = {*FOLDER.glob("*.yaml"), *Path().glob("*.yaml")} - {DEFAULTS}
+    names = sorted(path.name for path in files)
     nearest = get_close_matches(name, names, 1)
     hint = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(names)}"
     raise FileNotFoundError(f"no config {name} here or in {FOLDER}; {hint}")

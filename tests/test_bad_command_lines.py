@@ -51,7 +51,6 @@ KINDS = {
 }
 
 
-@pytest.mark.no_cover  # which would double its time; other tests cover these lines
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_bad_command_line_gets_one_line_that_names_the_key(kind):
     bad, count = KINDS[kind]

@@ -36,6 +36,19 @@ def own_files(tmp_path, monkeypatch):
     return tmp_path
 
 
+def test_a_key_of_ones_own_leaves_the_inherited_ones(own_files):
+    (key,) = (block for block in blocks("python") if "ceiling" in block)
+    penalty = (own_files / "my_penalties.py").read_text()
+    config = (own_files / "logit_norm.yaml").read_text().replace("my_penalties", "with_a_key")
+    # A name of its own, as a module stays imported for the tests that follow.
+    (own_files / "with_a_key.py").write_text(f"from typing import Any\n{penalty}\n{key}")
+    (own_files / "with_a_key.yaml").write_text(
+        f"{config}          ceiling: 3.0\n          every_n_steps: 2\n"
+    )
+    command = ["fit", "--config", "with_a_key.yaml", "--allow_imports", "with_a_key"]
+    assert main([*command, "--config", "smoke.yaml", "--trainer.fast_dev_run", "true"]) == 0
+
+
 @pytest.mark.parametrize("command", FITS, ids=" ".join)
 def test_every_fit_is_understood(command, own_files, capsys):
     command = [word for word in command if word not in ("--ckpt_path", "last")]
@@ -47,7 +60,7 @@ def test_every_fit_is_understood(command, own_files, capsys):
 
 def test_a_regularizer_of_ones_own_trains_and_has_its_row(own_files):
     (fit,) = (command for command in FITS if "logit_norm.yaml" in command)
-    assert main([*fit, "--config", "smoke.yaml", "--trainer.enable_progress_bar", "false"]) == 0
+    assert main([*fit, "--trainer.enable_progress_bar", "false"]) == 0
     (study,) = (c for c in COMMANDS if c[0] == "study" and "no_reg,logit_norm.yaml" in c)
     one_seed = ["0" if word == "0,1,2" else word for word in study]
     assert main([*one_seed, "--overlay", "smoke.yaml", "--root", "study"]) == 0

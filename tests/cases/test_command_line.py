@@ -159,6 +159,10 @@ class TestForms:
     def test_of_a_missing_config_names_the_nearest(self, error):
         assert "did you mean jacobi.yaml?" in error("fit", "-c", "jacoby.yaml")
 
+    def test_a_config_of_the_current_folder_is_suggested(self, here, error):
+        (here / "bright_margin.yaml").write_text("{}")
+        assert "did you mean bright_margin.yaml?" in error("fit", "-c", "bright_margni.yaml")
+
 
 class TestHelp:
     @pytest.mark.parametrize("args", [(), ("--help",), ("-h",)])

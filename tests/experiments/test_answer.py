@@ -13,9 +13,11 @@ def said(results):
 def test_one_seed_each_is_told_to_say_nothing():
     results = [made_up(variant, 0) for variant in ("no_reg", "jacobi", "svb")]
     first, second = said(results).split("\n")
-    table = density_table(tabulate(results))
-    assert first.startswith("On these 3 networks the boundaries are, beside no_reg's, as dense: ")
-    assert f"jacobi {table.loc['jacobi', 'ratio']:.2f} times, svb" in first
+    ratios = density_table(tabulate(results))["ratio"]
+    assert first == (
+        f"On these 3 networks, jacobi's boundaries are {ratios['jacobi']:.2f} times as dense as "
+        f"no_reg's, svb's {ratios['svb']:.2f} times."
+    )
     assert second == (
         "One seed of no_reg, jacobi, svb: this says nothing about the regularizer yet."
     )
@@ -25,7 +27,7 @@ def test_several_seeds_have_an_interval():
     results = [made_up(variant, seed) for variant in ("no_reg", "svb") for seed in range(3)]
     table = density_table(tabulate(results))
     low, high = table.loc["svb", ["low", "high"]]
-    assert f"times [{low:.2f}, {high:.2f}]." in said(results)
+    assert f"times [{low:.2f}, {high:.2f}] as dense" in said(results)
     assert "intervals over networks" in said(results)
 
 
@@ -44,4 +46,6 @@ def test_a_network_without_boundaries_has_no_ratio():
     results = [made_up(variant, 0) for variant in ("no_reg", "svb")]
     values = results[1]["measurements"]["planes"]["data"]["values"]
     values["boundary_density"] = [0.0] * len(values["boundary_density"])
-    assert "svb unknown, as a network has none" in said(results)
+    assert "svb's boundaries are an unknown number of times (a network has none) as dense" in said(
+        results
+    )

@@ -69,7 +69,7 @@ def test_the_page_needs_no_other_file(report):
 def test_both_pages_open_with_the_answer_and_what_was_run_and_end_with_notes(report):
     for name, body in (("index.html", "<nav"), ("report.md", "## Test accuracy")):
         page = (report / name).read_text()
-        answer = page.index("On these 25 networks the boundaries are")
+        answer = page.index("On these 25 networks, l2")
         run, notes = page.index("CIFAR100, source protocol, 50 epochs"), page.index("Notes")
         assert answer < run < page.index(body) < notes
         assert page.index("detached gradient") > page.rindex("50.208")
@@ -150,7 +150,7 @@ def test_another_baseline_is_what_all_tables_compare_with(leave, tmp_path, capsy
             leave(variant, seed)
     out = tmp_path / "report"
     assert main(["report", str(tmp_path), "--out", str(out), "--baseline", "l2"]) == 0
-    assert "beside l2's, as dense: svb" in capsys.readouterr().out
+    assert "as dense as l2's." in capsys.readouterr().out
     density = pd.read_csv(out / "boundary_density_on_planes_between_test_images.csv", index_col=0)
     assert density["ratio"].isna().tolist() == [True, False]
     assert pd.read_csv(out / "test_accuracy.csv", index_col=0)["difference"].notna().sum() == 1
