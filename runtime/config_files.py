@@ -16,8 +16,8 @@ def find_config(name: str) -> Path:
     for path in (Path(name), FOLDER / name):
         if path.is_file():
             return path
-    files = {*FOLDER.glob("*.yaml"), *Path().glob("*.yaml")} - {DEFAULTS}
-    names = sorted(path.name for path in files)
+    files = (path for folder in (FOLDER, Path()) for path in folder.glob("*.yaml"))
+    names = sorted({path.name for path in files} - {DEFAULTS.name})
     nearest = get_close_matches(name, names, 1)
     hint = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(names)}"
     raise FileNotFoundError(f"no config {name} here or in {FOLDER}; {hint}")

@@ -41,9 +41,9 @@ def counting_threads():
 
 
 def test_processes_side_by_side_work_at_once_and_share_the_threads():
-    ours = {"sleep": partial(sleeping, 0.5), "threads": counting_threads}
+    ours = {"sleep": partial(sleeping, 1), "threads": counting_threads}
     timed = race(ours, {}, repeats=1, warm_ups=1, jobs={"sleep": 2, "threads": 2})
-    assert 0.5 <= timed["sleep"].seconds < 0.9
+    assert 1 <= timed["sleep"].seconds < 1.8
     assert timed["threads"].value == max(1, torch.get_num_threads() // 2)
 
 
