@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from coverage import Coverage
 
 from regularizer_collection.datamodules import Shapes100DataModule
 
@@ -14,13 +15,28 @@ QUIET = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
     "--window-size=1500,2200",
 )
-CIFAR100 = Path(__file__).parent.parent.parent / "shared" / "cifar100"
+HERE = Path(__file__).parent
+CIFAR100 = HERE.parent.parent / "shared" / "cifar100"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Starts with whole commands: a worker that gets a long file last keeps the others waiting."""
-    here = Path(__file__).parent
-    items.sort(key=lambda item: item.path.parent != here and item.path.name != "test_study.py")
+    items.sort(key=lambda item: item.path.parent != HERE and item.path.name != "test_study.py")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Whole commands are not counted by coverage, which would double the time that they take."""
+    paused = []
+    # In a worker of xdist pytest-cov starts two, and the first goes on where the second stops.
+    while item.path.parent == HERE and (coverage := Coverage.current()):
+        coverage.stop()
+        paused.append(coverage)
+    try:
+        return (yield)
+    finally:
+        for coverage in reversed(paused):
+            coverage.start()
 
 
 @pytest.fixture
