@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
-from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.callbacks import ModelCheckpoint
-from pytorch_lightning.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
-from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from regularizer_collection.callbacks import (
     Calibration,
@@ -34,7 +32,6 @@ from regularizer_collection.runtime.arguments import (
     short_keys,
     take_allowed_imports,
 )
-from regularizer_collection.runtime.atomic_write import atomic_write
 from regularizer_collection.runtime.checkpoint_io import SafeCheckpointIO
 from regularizer_collection.runtime.config_files import DEFAULTS
 from regularizer_collection.runtime.config_option import UNNAMED, ConfigOption
@@ -43,6 +40,7 @@ from regularizer_collection.runtime.event_writer import quiet_event_writer
 from regularizer_collection.runtime.history import History
 from regularizer_collection.runtime.identity import Identity, code_commit
 from regularizer_collection.runtime.initial_weights import load_initial_weights
+from regularizer_collection.runtime.last_checkpoint import LastCheckpoint
 from regularizer_collection.runtime.num_classes import share_num_classes
 from regularizer_collection.runtime.paths import full_path
 from regularizer_collection.runtime.quiet_output import quiet_output
@@ -56,6 +54,7 @@ from regularizer_collection.runtime.run_folder import (
 )
 from regularizer_collection.runtime.run_lock import run_lock
 from regularizer_collection.runtime.run_record import RunRecord, read_record
+from regularizer_collection.runtime.save_config import SaveConfig
 
 STRICT: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False}
 """What every parser of the project is: exact, and without an exit of its own."""
@@ -69,40 +68,6 @@ list shows every regularizer with its formula, source and defaults: cli.py list.
 A config may name classes of this project and its packages; --allow_imports NAME, which may be
 repeated, adds a package or file of yours.
 """.strip()
-
-
-class SaveConfig(SaveConfigCallback):
-    """Leaves the config in the run's folder, whole or not at all."""
-
-    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Writes what ``--config`` reads."""
-        folder = Path(trainer.default_root_dir)
-        folder.mkdir(parents=True, exist_ok=True)
-        with atomic_write(folder / self.config_filename) as file:
-            file.write(self.parser.dump(self.config, skip_unset=False))
-
-
-class LastCheckpoint(ModelCheckpoint):
-    """The run's own checkpoint; a class of its own, so that its state is no other's.
-
-    It is written at SIGTERM too, with which schedulers announce the end.
-    """
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Counts what a run continues from as saved."""
-        super().on_train_start(trainer, pl_module)
-        self._last_global_step_saved = trainer.global_step
-
-    def on_exception(
-        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
-    ) -> None:
-        """Saves where the training stands at SIGTERM, unless it was saved at this very step."""
-        is_news = trainer.global_step != self._last_global_step_saved
-        if isinstance(exception, SIGTERMException) and trainer.training and is_news:
-            trainer.save_checkpoint(Path(self.dirpath or "") / "last.ckpt")
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restores nothing: the paths are those of this run's folder."""
 
 
 class RegularizerCLI(LightningCLI):
@@ -344,6 +309,9 @@ class RegularizerCLI(LightningCLI):
 
 class ParsedCommand(RegularizerCLI):
     """A command line that is read and not run."""
+
+    def _set_seed(self) -> None:
+        """Seeds nothing, and says nothing of it."""
 
     def instantiate_classes(self) -> None:
         """Makes nothing."""

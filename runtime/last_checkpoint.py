@@ -1,0 +1,31 @@
+"""The run's own checkpoint."""
+
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.utilities.exceptions import SIGTERMException
+
+
+class LastCheckpoint(ModelCheckpoint):
+    """The run's own checkpoint; a class of its own, so that its state is no other's.
+
+    It is written at SIGTERM too, with which schedulers announce the end.
+    """
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Counts what a run continues from as saved."""
+        super().on_train_start(trainer, pl_module)
+        self._last_global_step_saved = trainer.global_step
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Saves where the training stands at SIGTERM, unless it was saved at this very step."""
+        is_news = trainer.global_step != self._last_global_step_saved
+        if isinstance(exception, SIGTERMException) and trainer.training and is_news:
+            trainer.save_checkpoint(Path(self.dirpath or "") / "last.ckpt")
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restores nothing: the paths are those of this run's folder."""
