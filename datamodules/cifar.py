@@ -56,7 +56,7 @@ class CIFARDataModule(ImageDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__(batch_size, val_size, augment, seed)
-        self.data_dir = Path(data_dir)
+        self.data_dir = Path(data_dir).expanduser()
         self.download = download
         self.verify = verify
 

@@ -39,7 +39,7 @@ class ImageFolderDataModule(ImageDataModule):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.data_dir = Path(data_dir)
+        self.data_dir = Path(data_dir).expanduser()
         self.mode = "L" if grey else "RGB"
         channels = 1 if grey else 3
         self.mean, self.std = (tuple(values)[:channels] for values in (mean, std))

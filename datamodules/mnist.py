@@ -40,7 +40,7 @@ class MNISTDataModule(ImageDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__(batch_size, val_size, seed=seed)
-        self.data_dir = Path(data_dir)
+        self.data_dir = Path(data_dir).expanduser()
         self.download = download
 
     def prepare_data(self) -> None:

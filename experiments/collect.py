@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from regularizer_collection.runtime.identity import Identity
+from regularizer_collection.runtime.paths import full_path
 from regularizer_collection.runtime.results_file import NAME, SCHEMA_VERSION, read_results
 
 
@@ -30,7 +31,7 @@ def load_results(root: str | Path, allow_mixed: bool = False) -> list[dict[str, 
             not belong together.
     """
     loaded: dict[Path, dict[str, Any]] = {}
-    for path in sorted(_files(Path(root))):
+    for path in sorted(_files(Path(full_path(root)))):
         results = read_results(path)
         if results is None:
             warnings.warn(f"{path} is not a whole results file, skipped", stacklevel=2)

@@ -46,6 +46,7 @@ from regularizer_collection.experiments.tables import (
 )
 from regularizer_collection.functional.packed_maps import decode_map
 from regularizer_collection.functional.total_variation import expected_anisotropic_tv
+from regularizer_collection.runtime.paths import full_path
 
 _DENSITY = "Boundary density on planes between test images (1 / input unit)"
 
@@ -76,7 +77,7 @@ def write_report(
     results = load_results(root, allow_mixed)
     _check_baseline(baseline, results)
     df = tabulate(results)
-    folder = Path(out)
+    folder = Path(full_path(out))
     folder.mkdir(parents=True, exist_ok=True)
     tables, figures = _tables(df, results, baseline), _figures(df, results, baseline)
     said = answer(tables[_DENSITY], results, baseline) if _DENSITY in tables else None
@@ -90,7 +91,7 @@ def write_report(
     (folder / "report.md").write_text(markdown_page(shown, opening, notes))
     (folder / "index.html").write_text(html_page(shown, figures, _CAPTIONS, opening, notes))
     if readme is not None:
-        path = Path(readme)
+        path = Path(full_path(readme))
         path.write_text(with_summary(path.read_text(), results, part, baseline))
     if said is not None:
         print(said)

@@ -67,7 +67,7 @@ def run_study(
         raise ValueError(f"variants {variants} have two configs of one name; rename one")
     shared = [*options]
     if overlay is not None:
-        shared = ["--config", str(find_config(overlay).absolute()), *shared]
+        shared = ["--config", str(find_config(overlay)), *shared]
     if epochs is not None:
         shared += ["--trainer.max_epochs", str(epochs)]
     folder = Path(full_path(root))
@@ -78,7 +78,7 @@ def run_study(
             seed,
             folder,
             (*shared, *point.options),
-            str(config.absolute()),
+            str(config),
         )
         for seed in seeds
         for name, config in configs.items()

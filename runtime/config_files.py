@@ -3,17 +3,19 @@
 from difflib import get_close_matches
 from pathlib import Path
 
+from regularizer_collection.runtime.paths import full_path
+
 FOLDER = Path(__file__).parent.parent / "configs"
 DEFAULTS = FOLDER / "defaults.yaml"
 
 
 def find_config(name: str) -> Path:
-    """Returns the file of that name here, else in ``configs/``.
+    """Returns the path of the file of that name here, else in ``configs/``, absolute.
 
     Raises:
         FileNotFoundError: If neither exists.
     """
-    for path in (Path(name), FOLDER / name):
+    for path in (Path(full_path(name)), FOLDER / name):
         if path.is_file():
             return path
     files = (path for folder in (FOLDER, Path()) for path in folder.glob("*.yaml"))

@@ -43,7 +43,7 @@ class ConfigOption(ActionConfigFile):
         else:
             path = find_config(values)
             content, values = _mapping(path.read_text()), str(path)
-            folder, stem = path.absolute().parent, path.stem
+            folder, stem = path.parent, path.stem
         plain = _plain_form(content, getattr(parser, "subcommand", None))
         named_before = namespace.get("variant")
         with chdir(folder if plain != content else Path()):

@@ -132,6 +132,16 @@ def test_an_empty_folder_gets_one_line(tmp_path, capsys):
     assert "error: no results.json below" in capsys.readouterr().err
 
 
+def test_paths_are_expanded(leave, tmp_path, monkeypatch):
+    leave("no_reg", 0)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    readme = tmp_path / "notes.md"
+    readme.write_text("<!-- report: begin -->\n<!-- report: end -->\n")
+    assert main(["report", "~", "--out", "$HOME/report", "--readme", "~/notes.md"]) == 0
+    assert (tmp_path / "report/index.html").exists()
+    assert "| no_reg |" in readme.read_text()
+
+
 def test_a_readme_without_markers_is_refused(leave, tmp_path):
     leave("svb", 0)
     with pytest.raises(ValueError, match="the readme has no <!-- report: begin -->"):
