@@ -137,11 +137,12 @@ def _differences(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
         )
         if got != expected
     ]
-    here, there = (run["measurements"]["planes"] for run in (ours, theirs))
-    for kind in here.keys() & there.keys():
-        got, expected = _drawn(here[kind]), _drawn(there[kind])
-        if got != expected:
-            differences.append(f"{kind} planes {_short(got)} here and {_short(expected)} there")
+    here, there = _images_of_measures(ours), _images_of_measures(theirs)
+    differences += [
+        f"{kind} {_short(here[kind])} here and {_short(there[kind])} there"
+        for kind in sorted(here.keys() & there.keys())
+        if here[kind] != there[kind]
+    ]
     is_twin = ours["variant"] == theirs["variant"]
     if is_twin and ours["fingerprint"] != theirs["fingerprint"]:
         if "settings" in ours["identity"] and "settings" in theirs["identity"]:
@@ -153,7 +154,7 @@ def _differences(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
     return differences
 
 
-_SHARED = ("epochs", "data", "classes", "protocol")
+_SHARED = ("epochs", "data", "classes", "protocol", "limit of test batches")
 
 
 def _shared_facts(results: dict[str, Any]) -> tuple[Any, ...]:
@@ -163,13 +164,22 @@ def _shared_facts(results: dict[str, Any]) -> tuple[Any, ...]:
         facts["data"]["name"],
         facts["data"]["num_classes"],
         results["protocol"],
+        results["identity"].get("evaluation", {}).get("trainer.limit_test_batches"),
     )
 
 
-def _drawn(planes: dict[str, Any]) -> dict[str, Any]:
-    """Returns what planes were measured."""
-    drawn = {key: planes[key] for key in ("seed", "resolution", "image_indices")}
-    return drawn | {"zoom_levels": [*planes.get("zoom_levels", ())]}
+def _images_of_measures(results: dict[str, Any]) -> dict[str, Any]:
+    """Returns of each measurement what it was made on, and with what settings."""
+    measurements = results["measurements"]
+    return {
+        f"{kind} planes": {key: planes[key] for key in ("seed", "resolution", "image_indices")}
+        | {"zoom_levels": [*planes.get("zoom_levels", ())]}
+        for kind, planes in measurements["planes"].items()
+    } | {
+        section: {key: measurements[section].get(key) for key in ("num_images", "seed", "settings")}
+        for section in ("robustness", "calibration")
+        if section in measurements
+    }
 
 
 def _short(value: Any) -> str:

@@ -17,6 +17,7 @@ from regularizer_collection.runtime.cli import identity_of
 from regularizer_collection.runtime.history import read_history
 from regularizer_collection.runtime.identity import Identity
 from regularizer_collection.runtime.results_file import NAME, read_results
+from regularizer_collection.runtime.run_folder import measured_otherwise
 from regularizer_collection.runtime.run_record import read_record
 
 PROJECT = Path(regularizer_collection.__file__).parent.parent
@@ -84,10 +85,17 @@ class Run:
         record = read_record(self.folder)
         return [] if record is None else self.identity.differences(record[0])
 
-    def is_finished(self) -> bool:
-        """Tells whether the run has left its results, of all planes."""
+    def measured_otherwise(self) -> list[str]:
+        """Names what differs in how the results in the folder were measured, if there are any."""
         results = read_results(self.folder / NAME)
-        if results is None:
+        if results is None or "evaluation" not in results["identity"]:
+            return []
+        return measured_otherwise(self.identity.evaluation, results["identity"]["evaluation"])
+
+    def is_finished(self) -> bool:
+        """Tells whether the run has left its results, of all planes, measured as is asked."""
+        results = read_results(self.folder / NAME)
+        if results is None or self.measured_otherwise():
             return False
         return not results["measurements"]["planes"]["random"]["missing_planes"]
 

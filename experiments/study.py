@@ -32,8 +32,8 @@ def run_study(
     """Fits and tests every variant with every seed, each into ``<root>/<variant>/seed_<n>``.
 
     Finished runs are skipped and those that were cut off continue from their last checkpoint, so
-    the same command continues a study that was stopped in any way. A run that fails does not stop
-    the others.
+    the same command continues a study that was stopped in any way. Trained networks that were
+    measured otherwise than is asked are measured again. A run that fails does not stop the others.
 
     Args:
         variants: Names of configs, without ".yaml", or paths of configs.
@@ -86,6 +86,10 @@ def run_study(
     ]
     _refuse_others(runs)
     todo = [run for run in runs if not run.is_finished()]
+    for run in todo:
+        if differences := run.measured_otherwise():
+            again = f"{run.variant} seed {run.seed} is measured again"
+            print(f"{again}: {'; '.join(differences)}", flush=True)
     print(f"{len(runs)} runs, {len(runs) - len(todo)} of them finished before", flush=True)
     if engine == "ray":
         from regularizer_collection.experiments.ray_engine import run_on_ray

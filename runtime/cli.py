@@ -191,7 +191,6 @@ class RegularizerCLI(LightningCLI):
             self.identity,
             path and Path(path),
             checkpoint and checkpoint["state_dict"],
-            is_limited=_is_part(config["trainer"].get("limit_test_batches")),
         )
 
     def _loggers(self, given: Any) -> list[Logger]:
@@ -363,11 +362,6 @@ def _last_checkpoint(folder: Path) -> dict[str, Any] | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a damaged file Lightning's own reading warns
         return SafeCheckpointIO().load_checkpoint(path)
-
-
-def _is_part(limit: int | float | None) -> bool:
-    """Tells whether a limit leaves batches out; 1 is one batch, and 1.0 all."""
-    return limit is not None and not (isinstance(limit, float) and limit == 1.0)
 
 
 def _expand_paths(config: Namespace) -> None:

@@ -32,10 +32,12 @@ TRAINER_KEYS_THAT_DO_NOT_COUNT = {
     *("logger", "log_every_n_steps", "enable_checkpointing", "enable_progress_bar"),
     *("enable_model_summary", "num_sanity_val_steps", "profiler", "detect_anomaly", "barebones"),
     *("enable_autolog_hparams", "model_registry", "inference_mode", "benchmark", "deterministic"),
-    # What is tested or predicted of it: kept apart from the training.
     *("limit_test_batches", "limit_predict_batches"),
 }
 """Arguments of the Trainer that cannot."""
+
+TRAINER_KEYS_OF_THE_MEASURES = ("limit_test_batches", "limit_predict_batches")
+"""Those of them that change what is measured of a trained network."""
 
 WATCHING_CALLBACKS = {
     *("ModelCheckpoint", "LearningRateMonitor", "DeviceStatsMonitor", "ThroughputMonitor"),
@@ -101,6 +103,9 @@ class Identity:
         for section in ("robustness", "calibration"):
             arguments = config.get(section) or {}
             evaluation |= {f"{section}.{key}": value for key, value in arguments.items()}
+        for key in TRAINER_KEYS_OF_THE_MEASURES:
+            if _is_part(trainer.get(key)):
+                evaluation[f"trainer.{key}"] = trainer[key]
         return cls(config["variant"], int(config["seed_everything"]), settings, evaluation, **facts)
 
     @classmethod
@@ -196,6 +201,11 @@ def _without_watchers(counted: dict[str, Any]) -> dict[str, Any]:
 def _class_name(callback: Any) -> str:
     path = callback.get("class_path", "") if isinstance(callback, Mapping) else str(callback)
     return path.rpartition(".")[2]
+
+
+def _is_part(limit: int | float | None) -> bool:
+    """Tells whether a limit leaves batches out; 1 is one batch, and 1.0 all."""
+    return limit is not None and not (isinstance(limit, float) and limit == 1.0)
 
 
 def _is_neutral(key: str) -> bool:

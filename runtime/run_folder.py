@@ -8,6 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pytorch_lightning import Trainer
 from torch import Tensor
 
 from regularizer_collection.callbacks import Calibration, Evaluation, Robustness
@@ -107,7 +108,6 @@ def folder_to_test(
     identity: Identity,
     checkpoint: Path | None,
     state_dict: Mapping[str, Tensor] | None = None,
-    is_limited: bool = False,
 ) -> TestFolder:
     """Chooses where a test leaves its results.
 
@@ -119,7 +119,6 @@ def folder_to_test(
         identity: What the command asks for.
         checkpoint: Checkpoint that is tested; None tests weights that nothing trained.
         state_dict: Weights in it.
-        is_limited: Whether only a part of the test images is used.
     """
     home = root / identity.variant
     weights = "untrained"
@@ -132,10 +131,11 @@ def folder_to_test(
             is_final = facts.get("weights_sha256") == weights
             if own.is_migrated:  # which did not write down what its final weights are
                 is_final = checkpoint.stem == "last"
-            is_same = not identity.differences(own, LENGTH) and _same_measures(identity, own)
-            if is_final and is_same and not is_limited:
+            others = identity.differences(own, LENGTH)
+            others += measured_otherwise(identity.evaluation, own.evaluation)
+            if is_final and not others:
                 return TestFolder(run, True)
-    asked = [weights, identity.to_dict(), is_limited]
+    asked = [weights, identity.to_dict()]
     name = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]
     return TestFolder(home / "tests" / name, False)
 
@@ -177,23 +177,32 @@ def _may_begin_in(folder: Path, identity: Identity) -> bool:
     return record is None or not identity.differences(record[0])
 
 
-_MEASURED_BY = {"robustness": Robustness, "calibration": Calibration}
+_MEASURED_BY = {
+    "evaluation": Evaluation,
+    "robustness": Robustness,
+    "calibration": Calibration,
+    "trainer": Trainer,
+}
+# How much is measured at a time, and what is measured while it trains.
+_NOT_OF_THE_TRAINED = ("chunk_size", "every_n_epochs")
 
 
-def _same_measures(ours: Identity, theirs: Identity) -> bool:
-    """Compares how two are measured; what an older version did not know counts with its default.
+def measured_otherwise(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
+    """Names what differs in how two trained networks are measured, with both values.
 
-    How much is measured at a time is no part of it.
+    What an older version did not know counts with its default.
+
+    Args:
+        ours: The evaluation of an identity.
+        theirs: The evaluation of another.
     """
-    return all(
-        json.dumps(ours.evaluation.get(key, _default(key)))
-        == json.dumps(theirs.evaluation.get(key, _default(key)))
-        for key in set(ours.evaluation) | set(theirs.evaluation)
-        if not key.endswith("chunk_size")
-    )
-
-
-def _default(key: str) -> Any:
-    section, _, argument = key.rpartition(".")
-    measured_by = _MEASURED_BY.get(section, Evaluation)
-    return inspect.signature(measured_by).parameters[argument].default
+    differences = []
+    for key in sorted(set(ours) | set(theirs)):
+        full_key = key if "." in key else f"evaluation.{key}"
+        section, _, argument = full_key.partition(".")
+        parameter = inspect.signature(_MEASURED_BY[section]).parameters.get(argument)
+        default = parameter and parameter.default
+        here, there = ours.get(key, default), theirs.get(key, default)
+        if argument not in _NOT_OF_THE_TRAINED and json.dumps(here) != json.dumps(there):
+            differences.append(f"{full_key} is {here} here and {there} there")
+    return differences

@@ -210,6 +210,27 @@ class TestTesting:
         assert json.loads(own.read_text())["facts"]["tested"] == str(here / LAST)
         assert len(load_results(here / "runs")) == 1
 
+    def test_a_run_that_was_tested_on_a_part_says_so(self, run, here):
+        part = ("--trainer.limit_test_batches", "1", "--data.batch_size", "50")
+        assert run("fit", *part) == 0
+        folder = here / "runs" / RUN
+        before = snapshot(folder)
+        assert results(folder)["identity"]["evaluation"]["trainer.limit_test_batches"] == 1
+        assert run("test", "--ckpt_path", LAST, *part[2:]) == 0  # on all images
+        assert {path: snapshot(folder)[path] for path in before} == before
+        assert run("fit", *part[2:], "--seed_everything", "1") == 0
+        with pytest.raises(ValueError, match="limit of test batches null here and 1 there"):
+            load_results(here / "runs")
+
+    def test_a_prediction_of_a_part_is_kept_apart(self, run, here):
+        batch = ("--data.batch_size", "50")
+        assert run("fit", *batch) == 0
+        assert run("predict", "--ckpt_path", LAST, *batch) == 0
+        before = snapshot(here / "runs")
+        part = ("--trainer.limit_predict_batches", "1")
+        assert run("predict", "--ckpt_path", LAST, *batch, *part) == 0
+        assert {path: snapshot(here / "runs")[path] for path in before} == before
+
     def test_a_checkpoint_in_the_middle_of_a_run_has_results_of_its_own(self, run, here):
         every = ("--trainer.callbacks", "ModelCheckpoint", "--trainer.callbacks.save_top_k", "-1")
         middle = ("--trainer.callbacks.dirpath", "kept", "--trainer.callbacks.filename", "{epoch}")
@@ -301,6 +322,21 @@ class TestRepeating:
         assert main([*args, "--optimizer.lr", "0.1"]) == 0
         assert "1 of them finished before" in capfd.readouterr().out
         assert snapshot(here / "s") == before
+
+    def test_a_study_that_measures_otherwise_says_so_and_trains_nothing(self, here, capfd):
+        study = ("study", "--variants", "no_reg", "--seeds", "0", "--overlay", "tiny.yaml")
+        args = [*study, "--root", "s", "--allow_imports", "tests"]
+        assert main(args) == 0
+        before = results(here / "s" / RUN)
+        capfd.readouterr()
+        assert main([*args, "--evaluation.resolution", "9"]) == 0
+        named = "evaluation.resolution is 9 here and 10 there"
+        assert f"no_reg seed 0 is measured again: {named}" in capfd.readouterr().out
+        after = results(here / "s" / RUN)
+        assert after["measurements"]["planes"]["random"]["resolution"] == 9
+        assert after["facts"] == before["facts"]
+        assert main([*args, "--evaluation.resolution", "9"]) == 0
+        assert "1 of them finished before" in capfd.readouterr().out
 
 
 def test_one_process_is_the_default_on_any_machine(capfd):

@@ -65,6 +65,16 @@ def test_what_does_not_belong_together_is_refused_by_name_unless_allowed(
     assert collect_results(tmp_path, allow_mixed=True)["seed"].nunique() == 2
 
 
+def test_attacks_on_other_images_do_not_belong_together(leave, tmp_path):
+    leave("svb", 0)
+    path = leave("l2", 0)
+    results = json.loads(path.read_text())
+    results["measurements"]["robustness"]["num_images"] = 5
+    path.write_text(json.dumps(results))
+    with pytest.raises(ValueError, match=r'robustness {"num_images": 6.* here and .*: 5'):
+        load_results(tmp_path)
+
+
 def test_variants_differ_in_their_configs(leave, tmp_path):
     leave("svb", 0)
     leave("l2", 0)
