@@ -137,6 +137,7 @@ def _differences(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
         )
         if got != expected
     ]
+    differences += _other_images(ours["facts"]["data"], theirs["facts"]["data"])
     here, there = _images_of_measures(ours), _images_of_measures(theirs)
     differences += [
         f"{kind} {_short(here[kind])} here and {_short(there[kind])} there"
@@ -166,6 +167,17 @@ def _shared_facts(results: dict[str, Any]) -> tuple[Any, ...]:
         results["protocol"],
         results["identity"].get("evaluation", {}).get("trainer.limit_test_batches"),
     )
+
+
+def _other_images(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
+    """Names the splits whose images differ, where their hashes were recorded."""
+    # Of the training images each seed may hold out others.
+    splits = ("train", "test") if ours.get("val") == theirs.get("val") else ("test",)
+    return [
+        f"{split} images {_short(ours[split])} here and {_short(theirs[split])} there"
+        for split in splits
+        if split in ours.keys() & theirs.keys() and ours[split] != theirs[split]
+    ]
 
 
 def _images_of_measures(results: dict[str, Any]) -> dict[str, Any]:

@@ -6,16 +6,18 @@ import platform
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 import regularizer_collection
-from regularizer_collection.runtime.cli import identity_of
+from regularizer_collection.runtime.cli import config_of, data_of
 from regularizer_collection.runtime.history import read_history
-from regularizer_collection.runtime.identity import Identity
+from regularizer_collection.runtime.identity import Identity, code_commit
 from regularizer_collection.runtime.results_file import NAME, read_results
 from regularizer_collection.runtime.run_folder import measured_otherwise
 from regularizer_collection.runtime.run_record import read_record
@@ -51,7 +53,8 @@ class Run:
     @property
     def identity(self) -> Identity:
         """What the run is, as its command line says."""
-        return replace(_identity_of(self.arguments), variant=self.variant, seed=self.seed)
+        identity = Identity.of_config(_config_of(self.arguments), commit=code_commit())
+        return replace(identity, variant=self.variant, seed=self.seed)
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -83,7 +86,17 @@ class Run:
     def obstacles(self) -> list[str]:
         """Names what makes the run in the folder another than this one."""
         record = read_record(self.folder)
-        return [] if record is None else self.identity.differences(record[0])
+        if record is None:
+            return []
+        identity = self.identity
+        data_dir = _data_dir(_config_of(self.arguments))
+        if record[0].data and data_dir != self._data_dir_before():
+            identity = replace(identity, data=_data_of(self.arguments))
+        return identity.differences(record[0])
+
+    def _data_dir_before(self) -> str | None:
+        config = self.folder / "config.yaml"
+        return _data_dir(yaml.safe_load(config.read_text())) if config.exists() else None
 
     def measured_otherwise(self) -> list[str]:
         """Names what differs in how the results in the folder were measured, if there are any."""
@@ -140,6 +153,15 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def _data_dir(config: Mapping[str, Any]) -> str | None:
+    return config["data"]["init_args"].get("data_dir")
+
+
 @cache
-def _identity_of(arguments: tuple[str, ...]) -> Identity:
-    return identity_of(list(arguments))
+def _config_of(arguments: tuple[str, ...]) -> dict[str, Any]:
+    return config_of(list(arguments))
+
+
+@cache
+def _data_of(arguments: tuple[str, ...]) -> dict[str, str]:
+    return data_of(list(arguments))

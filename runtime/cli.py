@@ -147,7 +147,7 @@ class RegularizerCLI(LightningCLI):
             )
         is_trial = bool(trainer.fast_dev_run)
         self.identity = Identity.of_config(
-            config, data={} if is_trial else self._data_fingerprint(), commit=code_commit()
+            config, data={} if is_trial else self.data_fingerprint(), commit=code_commit()
         )
         self.run_folder, self.is_own = self._choose_folder(config)
         self.trainer_defaults = {"callbacks": self._run_callbacks(trainer)}
@@ -161,7 +161,7 @@ class RegularizerCLI(LightningCLI):
             kwargs["plugins"].append(SyncBatchNorm())
         return super().instantiate_trainer(default_root_dir=str(self.run_folder), **kwargs)
 
-    def _data_fingerprint(self) -> dict[str, str]:
+    def data_fingerprint(self) -> dict[str, str]:
         """Loads the data ahead of Lightning: a wrong run stops before it writes anything."""
         if rank_zero_only.rank != 0 or not isinstance(self.datamodule, ImageDataModule):  # type: ignore[attr-defined]
             return {}
@@ -319,6 +319,14 @@ class ParsedCommand(RegularizerCLI):
         """Runs nothing."""
 
 
+class CommandWithData(ParsedCommand):
+    """A command line of which the data alone are loaded."""
+
+    def instantiate_classes(self) -> None:
+        """Makes the data module."""
+        self.datamodule = self._get(self.parser.instantiate_classes(self.config), "data")
+
+
 def launch(args: list[str], cls: type[RegularizerCLI] = RegularizerCLI) -> RegularizerCLI:
     """Reads and runs a command line of ``fit``, ``validate``, ``test`` or ``predict``.
 
@@ -343,10 +351,22 @@ def launch(args: list[str], cls: type[RegularizerCLI] = RegularizerCLI) -> Regul
         )
 
 
+def config_of(args: list[str]) -> dict[str, Any]:
+    """Returns what a command line comes to, of which nothing is made."""
+    cli = launch(args, ParsedCommand)
+    return cli.config[cli.subcommand].as_dict()
+
+
 def identity_of(args: list[str]) -> Identity:
     """Returns what the run of a command line would be, before any data is loaded."""
-    cli = launch(args, ParsedCommand)
-    return Identity.of_config(cli.config[cli.subcommand].as_dict(), commit=code_commit())
+    return Identity.of_config(config_of(args), commit=code_commit())
+
+
+def data_of(args: list[str]) -> dict[str, str]:
+    """Returns the hashes of the images that a command line asks for, whatever its seed."""
+    cli = launch(args, CommandWithData)
+    hashes = cli.data_fingerprint()
+    return {"test": hashes["test"]} if cli.datamodule.val_size else hashes
 
 
 def _share_seed(config: Namespace) -> None:

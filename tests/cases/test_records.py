@@ -3,14 +3,17 @@
 import json
 import re
 import shutil
+from itertools import product
 
+import numpy as np
 import pytest
 import torch
 import yaml
+from PIL import Image
 
 from regularizer_collection.__main__ import main
 from regularizer_collection.experiments.collect import collect_results, load_results
-from tests.cases.conftest import results, snapshot
+from tests.cases.conftest import TINY, results, snapshot
 
 RUN = "no_reg/seed_0"
 LAST = f"runs/{RUN}/checkpoints/last.ckpt"
@@ -337,6 +340,31 @@ class TestRepeating:
         assert after["facts"] == before["facts"]
         assert main([*args, "--evaluation.resolution", "9"]) == 0
         assert "1 of them finished before" in capfd.readouterr().out
+
+    def test_a_study_on_another_folder_of_images_is_refused_by_name(self, here, capfd):
+        for name in ("here", "there"):
+            draw_pictures(here / name, seed=len(name))
+        folder = {"class_path": "ImageFolderDataModule", "init_args": {"data_dir": "here"}}
+        (here / "pictures.yaml").write_text(yaml.safe_dump(TINY | {"data": folder}))
+        study = ("study", "--variants", "no_reg", "--seeds", "0", "--overlay", "pictures.yaml")
+        args = [*study, "--root", "s", "--allow_imports", "tests"]
+        assert main(args) == 0
+        before = snapshot(here / "s")
+        assert main([*args, "--data.data_dir", "there"]) == 2
+        assert re.search(r"data, test split is \w+ here and \w+ there", last_line(capfd))
+        (here / "here").rename(here / "moved")
+        assert main([*args, "--data.data_dir", "moved"]) == 0
+        assert "1 of them finished before" in capfd.readouterr().out
+        assert snapshot(here / "s") == before
+
+
+def draw_pictures(folder, seed):
+    """Leaves folders of two classes, whose pixels are those of the seed."""
+    rng = np.random.default_rng(seed)
+    for split, name, number in product(("train", "test"), ("ant", "zebra"), range(8)):
+        path = folder / split / name / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(path)
 
 
 def test_one_process_is_the_default_on_any_machine(capfd):

@@ -65,6 +65,22 @@ def test_what_does_not_belong_together_is_refused_by_name_unless_allowed(
     assert collect_results(tmp_path, allow_mixed=True)["seed"].nunique() == 2
 
 
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_other_images_of_the_same_name_do_not_belong_together(split, leave, tmp_path):
+    data = {"name": "ImageFolderDataModule", "num_classes": 100, "train": "a", "test": "b"}
+    leave("svb", 0, data=data)
+    leave("l2", 0, data=data | {split: "c"})
+    with pytest.raises(ValueError, match=f'{split} images "{data[split]}" here and "c" there'):
+        load_results(tmp_path)
+
+
+def test_what_is_held_out_may_differ_between_seeds(leave, tmp_path):
+    data = {"name": "CIFAR100DataModule", "num_classes": 100, "test": "a"}
+    leave("svb", 0, data=data | {"val": "b", "train": "c"})
+    leave("svb", 1, data=data | {"val": "d", "train": "e"})
+    assert len(load_results(tmp_path)) == 2
+
+
 def test_attacks_on_other_images_do_not_belong_together(leave, tmp_path):
     leave("svb", 0)
     path = leave("l2", 0)
