@@ -87,7 +87,8 @@ def learning_curve_figure(results: Results) -> Figure:
             )
     axis.set_xlabel("optimizer step")
     axis.set_ylabel("accuracy (%), mean and range of seeds")
-    axis.legend(fontsize=8)
+    if axis.lines:  # a run that ended before its first evaluation has no curve
+        axis.legend(fontsize=8)
     return figure
 
 

@@ -145,9 +145,11 @@ def fmn_l2(
             break
         cosine = (1 + math.cos(math.pi * step / num_steps)) / 2
         share = 0.001 + (gamma - 0.001) * cosine
-        # As long as nothing was found, just beyond the boundary of the linear model.
+        # As long as nothing was found, just beyond the boundary of the linear model, and further
+        # in every step, to make up for what the box of pixels cuts off.
         linear = (length + margins.detach().abs() / slope) * 1.001
-        grown = torch.where(shortest.isinf(), linear, radius * (1 + share))
+        grown = torch.where(radius.isinf(), linear, radius * (1 + share))
+        grown = torch.where(shortest.isinf(), torch.maximum(linear, grown), grown)
         shrunk = torch.minimum(radius * (1 - share), shortest)
         radius = torch.where(is_adversarial, shrunk, grown)
         step_length = 0.01 + (1 - 0.01) * cosine

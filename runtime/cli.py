@@ -118,10 +118,12 @@ class RegularizerCLI(LightningCLI):
         """Parses the prepared arguments, which differ from those of the process on purpose.
 
         Raises:
-            ValueError: If the run would be filed under the name of another variant.
+            ValueError: If the run has no seed, or would be filed under the name of another variant
+                or under none.
         """
         self.config = parser.parse_args(args)
         command = self.config.subcommand
+        _check_name_and_seed(self.config[command])
         _expand_paths(self.config[command])
         _share_seed(self.config[command])
         share_num_classes(self.config[command])
@@ -367,6 +369,14 @@ def data_of(args: list[str]) -> dict[str, str]:
     cli = launch(args, CommandWithData)
     hashes = cli.data_fingerprint()
     return {"test": hashes["test"]} if cli.datamodule.val_size else hashes
+
+
+def _check_name_and_seed(config: Namespace) -> None:
+    name, seed = config.variant, config.seed_everything
+    if name != Path(name).name or name in ("", ".."):
+        raise ValueError(f"variant is {name!r}; give the name of a folder, which has no slash")
+    if isinstance(seed, bool):
+        raise ValueError(f"seed_everything is {seed}; give a number, with which the run repeats")
 
 
 def _share_seed(config: Namespace) -> None:

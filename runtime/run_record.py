@@ -53,9 +53,9 @@ class RunRecord(Callback):
         self._write(trainer)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Keeps what a finished run had recorded, of which nothing was left to train."""
+        """Writes down what happened where nothing was trained: all of it earlier, or nothing."""
         if not self.facts:
-            self.facts = self._earlier
+            self.facts = self._earlier or self._what_happened(trainer, pl_module)
             self._write(trainer)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -81,8 +81,12 @@ class RunRecord(Callback):
         """Writes down what happened."""
         self._seconds += time.monotonic() - self._started
         self._started = time.monotonic()
+        self.facts = self._what_happened(trainer, pl_module)
+        self._write(trainer)
+
+    def _what_happened(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
         data = getattr(trainer, "datamodule", None)
-        self.facts = {
+        return {
             "epochs": _epochs(self._batches, trainer),
             "steps": trainer.global_step,
             "max_epochs": trainer.max_epochs,
@@ -101,7 +105,6 @@ class RunRecord(Callback):
             "host": f"{platform.node()}, {platform.machine()}, {os.cpu_count()} cores",
             "versions": {name: version(name) for name in _PACKAGES},
         }
-        self._write(trainer)
 
     def _write(self, trainer: Trainer) -> None:
         if trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]

@@ -53,6 +53,21 @@ class TestPaths:
         assert message in last_line(capfd)
 
 
+@pytest.mark.parametrize("name", ["../elsewhere", "a/b", "", ".", ".."])
+def test_a_variant_is_the_name_of_one_folder(name, run, here, capfd):
+    assert run("fit", "--variant", name) == 2
+    assert last_line(capfd) == (
+        f"error: variant is {name!r}; give the name of a folder, which has no slash"
+    )
+    assert [path.name for path in here.iterdir()] == ["tiny.yaml"]
+
+
+@pytest.mark.parametrize("seed", ["true", "false"])
+def test_a_run_without_a_seed_is_refused(seed, run, capfd):
+    assert run("fit", "--seed_everything", seed) == 2
+    assert "give a number, with which the run repeats" in last_line(capfd)
+
+
 @pytest.fixture
 def finished(run, here):
     """A finished run, and what its folder held."""
@@ -253,6 +268,8 @@ class TestFacts:
             (("--trainer.max_steps", "1", "--trainer.max_epochs", "50"), 0.333, 1, "max_steps"),
             (("--trainer.max_epochs", "-1", "--trainer.max_steps", "4"), 1.333, 4, "max_steps"),
             (("--trainer.max_epochs", "2"), 2, 6, "max_epochs"),
+            (("--trainer.max_epochs", "0"), 0, 0, "max_epochs"),
+            (("--trainer.limit_train_batches", "0"), 0, 0, "a callback"),
         ],
         ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
     )
@@ -260,6 +277,7 @@ class TestFacts:
         assert run("fit", *args) == 0
         facts = results(here / "runs" / RUN)["facts"]
         assert (facts["epochs"], facts["steps"], facts["stopped_by"]) == (epochs, steps, stopped_by)
+        assert main(["report", "runs"]) == 0
 
     def test_of_a_time_limit(self, run, here):
         assert run("fit", "--trainer.max_time", "00:00:00:01", "--trainer.max_epochs", "5000") == 0

@@ -119,6 +119,23 @@ def test_the_minimal_distance_of_a_linear_model_is_margin_over_norm():
     assert (found >= expected * (1 - 1e-9)).all()
 
 
+@pytest.mark.parametrize("distance", [0.001, 0.01, 0.1])
+def test_the_minimal_distance_is_found_where_the_box_blocks_a_part_of_the_way(distance):
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(3, 8, 8, generator=generator, dtype=torch.float64)
+    pixels = 0.25 + 0.5 * torch.rand(20, 3, 8, 8, generator=generator, dtype=torch.float64)
+    is_blocked = (weight > 0) & (torch.arange(8) < 4)  # less of them would change the class
+    pixels[:, is_blocked] = 0
+    offset = (pixels * weight).sum((1, 2, 3)) - distance * weight[~is_blocked].norm()
+
+    def model(x):
+        value = (x * weight).sum((1, 2, 3)) - offset
+        return torch.stack([value, torch.zeros_like(value)], 1)
+
+    found = fmn_l2(model, pixels, torch.zeros(20).long()) - pixels
+    assert found.flatten(1).norm(dim=1).tolist() == pytest.approx([distance] * 20, rel=0.01)
+
+
 def test_the_minimal_distance_of_a_misclassified_image_is_zero():
     model, _, pixels = linear()
     wrong = model(pixels).argmin(1)

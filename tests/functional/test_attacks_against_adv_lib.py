@@ -74,7 +74,10 @@ def test_the_median_minimal_distance_is_within_2_per_cent_of_theirs(attacked, ad
     theirs = adv_lib.fmn(network, pixels, labels, norm=2, steps=100)
     assert (network(ours).argmax(1) != labels).all()
     ours, theirs = ((moved - pixels).flatten(1).norm(dim=1) for moved in (ours, theirs))
-    assert ours.median() == pytest.approx(theirs.median().item(), rel=0.02)
+    is_found = theirs > 0  # where the boundary is very near theirs finds nothing
+    assert is_found.double().mean() > 0.9
+    assert ours[is_found].median() == pytest.approx(theirs[is_found].median().item(), rel=0.02)
+    assert ours[~is_found].le(ours.median()).all()
 
 
 def test_an_adaptive_attack_lowers_accuracy_by_two_points_at_most(attacked, adv_lib):
