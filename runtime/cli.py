@@ -196,11 +196,15 @@ class RegularizerCLI(LightningCLI):
         )
 
     def _loggers(self, given: Any) -> list[Logger]:
-        """Returns the loggers that were asked for, TensorBoard by default, and our own record."""
+        """Returns the loggers that were asked for, TensorBoard by default, and a fit's own record.
+
+        What ``validate`` logs is of step 0, and would stand in the curves of the training.
+        """
         if given in (None, True):
             given = TensorBoardLogger(self.run_folder, name="", version="", default_hp_metric=False)
+            given = None if self.subcommand == "validate" else given
         given = given if isinstance(given, list) else [given] if given else []
-        return [*given, History(self.run_folder)]
+        return [*given, History(self.run_folder)] if self.subcommand == "fit" else given
 
     def _run_subcommand(self, subcommand: str) -> None:
         """Runs the command while no other process may use the run's folder."""
@@ -229,6 +233,8 @@ class RegularizerCLI(LightningCLI):
                 f"{parameters:,} parameters, in {self.run_folder}",
                 flush=True,
             )
+            if subcommand != "fit" and not self.config[subcommand].ckpt_path:
+                print("These weights nothing has trained; --ckpt_path names a run's.", flush=True)
 
     def _run_callbacks(self, trainer: Namespace) -> list[Callback]:
         callbacks: list[Callback] = [

@@ -228,6 +228,16 @@ class TestTesting:
         assert json.loads(own.read_text())["facts"]["tested"] == str(here / LAST)
         assert len(load_results(here / "runs")) == 1
 
+    def test_a_validation_leaves_everything_as_it_is(self, finished, run):
+        before = snapshot(finished)
+        assert run("validate", "--ckpt_path", LAST, "--trainer.logger", "true") == 0
+        assert snapshot(finished) == before
+
+    @pytest.mark.parametrize("command", ["test", "predict"])
+    def test_weights_that_nothing_trained_are_told(self, command, run, capfd):
+        assert run(command) == 0
+        assert "These weights nothing has trained" in capfd.readouterr().out
+
     def test_a_run_that_was_tested_on_a_part_says_so(self, run, here):
         part = ("--trainer.limit_test_batches", "1", "--data.batch_size", "50")
         assert run("fit", *part) == 0
