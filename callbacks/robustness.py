@@ -118,7 +118,7 @@ class Robustness(Measurement):
             num_pixels = subject.pixels(done[:1]).numel()
             self.record = robustness_record(
                 list(measured.values()), done, self.protocol, num_pixels
-            )
+            ) | {"missing_images": len(indices) - len(done)}
             self._log(pl_module)
             if trainer.is_global_zero and not is_trial:
                 show("attack", self._figure(subject, done), trainer, "test", self.section)

@@ -106,11 +106,14 @@ class Run:
         return measured_otherwise(self.identity.evaluation, results["identity"]["evaluation"])
 
     def is_finished(self) -> bool:
-        """Tells whether the run has left its results, of all planes, measured as is asked."""
+        """Tells whether the run has left its results, measured as is asked and to the end."""
         results = read_results(self.folder / NAME)
         if results is None or self.measured_otherwise():
             return False
-        return not results["measurements"]["planes"]["random"]["missing_planes"]
+        planes = results["measurements"].get("planes", {})
+        robustness = results["measurements"].get("robustness", {})
+        missing = [kind["missing_planes"] for kind in planes.values()]
+        return "random" in planes and not any([*missing, robustness.get("missing_images", 0)])
 
     def start(self, threads: int | None = None) -> subprocess.Popen[bytes]:
         """Starts the command; it ends when this process does, however that ends.

@@ -209,14 +209,21 @@ def test_a_folder_of_another_length_is_refused(study, capsys):
     assert "trainer.max_epochs is 9 here and 2 there" in capsys.readouterr().err
 
 
-def test_a_run_whose_planes_were_cut_off_is_not_finished(tmp_path):
+@pytest.mark.parametrize("section", ["random", "data", "robustness", None])
+def test_a_run_that_was_cut_off_while_it_was_measured_is_not_finished(section, tmp_path):
     run = Run("svb", 0, tmp_path)
     run.folder.mkdir(parents=True)
-    for missing, is_finished in ((3, False), (0, True)):
-        results = made_up("svb", 0)
-        results["measurements"]["planes"]["random"]["missing_planes"] = missing
+    results = made_up("svb", 0)
+    if section == "robustness":
+        results["measurements"]["robustness"]["missing_images"] = 3
+    elif section:
+        results["measurements"]["planes"][section]["missing_planes"] = 3
+    (run.folder / "results.json").write_text(json.dumps(results))
+    assert run.is_finished() == (section is None)
+    if section == "data":  # and the planes that come after it were never begun
+        del results["measurements"]["planes"]["random"]
         (run.folder / "results.json").write_text(json.dumps(results))
-        assert run.is_finished() == is_finished
+        assert not run.is_finished()
 
 
 def test_a_run_continues_from_its_checkpoint(tmp_path):
