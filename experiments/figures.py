@@ -94,16 +94,16 @@ def learning_curve_figure(results: Results) -> Figure:
 
 def class_map_figure(results: Results) -> Figure:
     """Draws the class maps of every variant's first seed on the same plane, side by side."""
-    firsts = [
-        min((run for run in results if run["variant"] == variant), key=lambda run: run["seed"])
-        for variant in _variants(results)
-    ]
-    zooms = list(_random_maps(firsts[0]))
+    firsts = _firsts([run for run in results if "random" in run["measurements"]["planes"]])
+    zooms = list(dict.fromkeys(zoom for run in firsts for zoom in _random_maps(run)))
     figure = Figure(figsize=(2.3 * len(firsts), 2.5 * len(zooms)), layout="constrained")
     axes = figure.subplots(len(zooms), len(firsts), squeeze=False)
     for row, zoom in zip(axes, zooms, strict=True):
         half_width = 1 / float(zoom.removeprefix("zoom_"))
         for axis, run in zip(row, firsts, strict=True):
+            if zoom not in _random_maps(run):
+                axis.set_axis_off()
+                continue
             axis.imshow(
                 decode_map(_random_maps(run)[zoom]),
                 cmap=class_colors(run["facts"]["data"]["num_classes"]),
@@ -121,11 +121,7 @@ def class_map_figure(results: Results) -> Figure:
 
 def data_plane_figure(results: Results) -> Figure:
     """Draws the first planes between test images, a column for each variant's first seed."""
-    measured = [run for run in results if "data" in run["measurements"]["planes"]]
-    firsts = [
-        min((run for run in measured if run["variant"] == variant), key=lambda run: run["seed"])
-        for variant in _variants(measured)
-    ]
+    firsts = _firsts([run for run in results if "data" in run["measurements"]["planes"]])
     rows = min(_SHOWN_PLANES, len(firsts[0]["measurements"]["planes"]["data"]["image_indices"]))
     figure = Figure(figsize=(2.3 * len(firsts), 2.5 * rows), layout="constrained")
     axes = figure.subplots(rows, len(firsts), squeeze=False)
@@ -156,6 +152,7 @@ def excess_smoothness_figure(results: Results, baseline: str) -> Figure:
     """
     points = network_points(results, baseline)
     table = excess_table(points, baseline)
+    points = points[points["density"] > 0]  # a constant network has no place on the axis
     figure = Figure(figsize=(7, 4.5 if table.empty else 6.5), layout="constrained")
     if table.empty:
         upper = figure.subplots()
@@ -193,18 +190,17 @@ def _draw_forest(axis: Any, table: pd.DataFrame, baseline: str) -> None:
 
 def spectrum_figure(results: Results) -> Figure:
     """Draws the singular values of every layer, from the lowest to the highest quantile."""
-    variants = _variants(results)
-    figure = Figure(figsize=(2.6 * len(variants), 3.4), layout="constrained")
-    axes = figure.subplots(1, len(variants), squeeze=False, sharey=True)[0]
-    for axis, variant in zip(axes, variants, strict=True):
-        run = next(run for run in results if run["variant"] == variant)
+    firsts = _firsts([run for run in results if "spectra" in run["measurements"]])
+    figure = Figure(figsize=(2.6 * len(firsts), 3.4), layout="constrained")
+    axes = figure.subplots(1, len(firsts), squeeze=False, sharey=True)[0]
+    for axis, run in zip(axes, firsts, strict=True):
         layers = run["measurements"]["spectra"]["quantiles"]
         for number, quantiles in enumerate(layers.values()):
             shade = 0.15 + 0.75 * number / max(len(layers) - 1, 1)
             values = np.clip(quantiles, 1e-3, None)
             axis.plot(np.linspace(0, 1, len(values)), values, color=(0.1, shade * 0.7, shade))
         axis.set_yscale("log")
-        axis.set_title(f"{variant} (seed {run['seed']})", fontsize=8)
+        axis.set_title(f"{run['variant']} (seed {run['seed']})", fontsize=8)
         axis.set_xlabel("quantile", fontsize=8)
     axes[0].set_ylabel("singular values, a line for each layer (dark: first)", fontsize=8)
     return figure
@@ -223,6 +219,14 @@ def _with_numbers(df: pd.DataFrame, variants: pd.Index) -> list[str]:
     """Writes how many networks stand behind each name."""
     networks = df.drop_duplicates(["variant", "seed", "fingerprint"])["variant"].value_counts()
     return [f"{variant}\n(n = {networks[variant]})" for variant in variants]
+
+
+def _firsts(results: Results) -> Results:
+    """Returns the run of the lowest seed of each variant."""
+    return [
+        min((run for run in results if run["variant"] == variant), key=lambda run: run["seed"])
+        for variant in _variants(results)
+    ]
 
 
 def _variants(results: Results) -> list[str]:

@@ -115,10 +115,11 @@ def with_summary(
         columns |= _robustness_columns(means_table(attacked, ROBUSTNESS))
     if is_on_its_data(results):
         columns["source: 50 epochs, 5 seeds (%)"] = source_accuracy()
-    columns |= {
-        f"isotropic TV, zoom {zoom:g}": _interval_column(tv_table(df), zoom)
-        for zoom in sorted(df["zoom"].dropna().unique(), reverse=True)
-    }
+    if _has(df, "random"):
+        columns |= {
+            f"isotropic TV, zoom {zoom:g}": _interval_column(tv_table(df), zoom)
+            for zoom in sorted(df["zoom"].dropna().unique(), reverse=True)
+        }
     rows = pd.DataFrame(columns).reindex(accuracy.index).fillna("")
     return replace_part(text, part, f"{_what_was_run(results)}\n\n{rows.to_markdown()}")
 
@@ -152,8 +153,10 @@ def _density_columns(table: pd.DataFrame, baseline: str) -> dict[str, pd.Series]
 
 
 def _interval_column(table: pd.DataFrame, zoom: float) -> pd.Series:
-    return table[zoom].apply(
-        lambda row: interval_text(row["mean"], row["conf_interval"], 0, "1 seed"), axis=1
+    return (
+        table[zoom]
+        .dropna(subset="mean")
+        .apply(lambda row: interval_text(row["mean"], row["conf_interval"], 0, "1 seed"), axis=1)
     )
 
 
@@ -256,9 +259,7 @@ def _tables(
             df, "data", "num_fragments"
         )
         tables["Agreement of class maps between networks (share of points)"] = agreement_table(
-            (run["variant"], decode_map(run["measurements"]["planes"]["data"]["class_maps"]))
-            for run in results
-            if "data" in run["measurements"]["planes"]
+            (variant, decode_map(planes["class_maps"])) for variant, planes in _same_planes(results)
         )
         excess = excess_table(network_points(results, baseline), baseline)
         if not excess.empty:
@@ -282,6 +283,22 @@ def _tables(
             lambda value: expected_anisotropic_tv(value, classes)
         )
     return tables
+
+
+def _same_planes(results: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
+    """Returns variant and planes between images of the runs that were measured on the first's."""
+    measured_runs = [
+        (run["variant"], run["measurements"]["planes"]["data"])
+        for run in results
+        if "data" in run["measurements"]["planes"]
+    ]
+    drawn = ("seed", "resolution", "image_indices")
+    _, first = measured_runs[0]
+    return [
+        (variant, planes)
+        for variant, planes in measured_runs
+        if all(planes[key] == first[key] for key in drawn)
+    ]
 
 
 def _robustness_tables(results: list[dict[str, Any]], baseline: str) -> dict[str, pd.DataFrame]:
@@ -333,7 +350,7 @@ def _has(df: pd.DataFrame, kind: str) -> bool:
 
 def _figures(df: pd.DataFrame, results: list[dict[str, Any]], baseline: str) -> dict[str, Figure]:
     figures = {"Accuracy": accuracy_figure(df)}
-    if _has(df, "data"):
+    if _has(df, "data") and df["boundary_density"][df["kind"] == "data"].any():
         figures["Excess smoothness at equal accuracy"] = excess_smoothness_figure(results, baseline)
     if attacked := measured(results, "robustness"):
         figures["Robustness"] = robustness_figure(attacked)
@@ -344,7 +361,8 @@ def _figures(df: pd.DataFrame, results: list[dict[str, Any]], baseline: str) -> 
         figures["Class maps on the same plane"] = class_map_figure(results)
         figures["Boundary density by zoom"] = tv_figure(df, "boundary_density")
         figures["Isotropic total variation by zoom"] = tv_figure(df, "tv_isotropic")
-    figures["Singular values"] = spectrum_figure(results)
+    if any("spectra" in run["measurements"] for run in results):
+        figures["Singular values"] = spectrum_figure(results)
     return figures
 
 

@@ -133,7 +133,7 @@ def tv_table(df: pd.DataFrame, measure: str = "tv_isotropic") -> pd.DataFrame:
     Returns:
         Rows: variants. Columns: zoom level x (``mean``, ``conf_interval``), the latter the
         half-width of the 95 % interval over networks; NaN for a single one. For the distance also
-        ``not_reached``, a share of the planes.
+        ``not_reached``, a share of the planes. NaN where a variant was not measured.
     """
     df = df[df["kind"] == "random"]
     rows: dict[str, dict[tuple[float, str], float]] = {}
@@ -152,7 +152,7 @@ def tv_table(df: pd.DataFrame, measure: str = "tv_isotropic") -> pd.DataFrame:
                 means = [restricted_mean(group, 1 / zoom)[0] for group in networks]
             else:
                 means = [group.mean() for group in networks]
-            mean, half_width = confidence_interval(means)
+            mean, half_width = confidence_interval(means) if means else (math.nan, math.nan)
             rows[variant] |= {(zoom, "mean"): mean, (zoom, "conf_interval"): half_width}
     table = pd.DataFrame.from_dict(rows, orient="index")
     table.columns = pd.MultiIndex.from_tuples(table.columns, names=["zoom", ""])

@@ -1,15 +1,18 @@
 import json
 import re
+from itertools import product
 
 import pandas as pd
 import pytest
+import torch
 
 from regularizer_collection.__main__ import main
 from regularizer_collection.experiments.collect import load_results
 from regularizer_collection.experiments.report import with_summary
 from regularizer_collection.experiments.run import PROJECT
 from regularizer_collection.experiments.study import SEEDS, VARIANTS
-from tests.experiments.conftest import leave_results
+from regularizer_collection.functional.packed_maps import encode_map
+from tests.experiments.conftest import NUM_TRIPLETS, ZOOMS, leave_results
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +128,56 @@ def test_one_seed_is_said_to_have_no_interval(leave, tmp_path):
     assert "(1 seed, no interval)" in markdown
     assert "has a mean and no interval" in markdown
     assert "+/- 0 " not in markdown
+
+
+def without(*path):
+    """Returns what removes a key of nested dictionaries."""
+
+    def remove(results):
+        *outer, key = path
+        for name in outer:
+            results = results[name]
+        del results[key]
+
+    return remove
+
+
+def constant(results):
+    results["measurements"]["planes"]["data"]["values"]["boundary_density"] = [0.0] * NUM_TRIPLETS
+
+
+def coarser(results):
+    maps = torch.zeros(NUM_TRIPLETS, 3, 3, dtype=torch.long)
+    results["measurements"]["planes"]["data"] |= {"resolution": 3, "class_maps": encode_map(maps)}
+
+
+@pytest.mark.parametrize("variants", [("svb",), ("svb", "no_reg")], ids=" ".join)
+@pytest.mark.parametrize(
+    "change",
+    [
+        constant,
+        coarser,
+        without("measurements", "spectra"),
+        without("measurements", "planes", "random"),
+        without("measurements", "planes", "random", "zoom_levels", ZOOMS[1]),
+        without("history", "test_curve/accuracy"),
+    ],
+    ids=["constant networks", "coarser", "no spectra", "no random planes", "a zoom less", "short"],
+)
+def test_what_can_be_drawn_of_a_mix_is_drawn(change, variants, leave, tmp_path):
+    for variant, seed in product(("no_reg", "svb"), (0, 1)):
+        path = leave(variant, seed)
+        if variant in variants:
+            results = json.loads(path.read_text())
+            change(results)
+            path.write_text(json.dumps(results))
+    out = tmp_path / "report"
+    readme = tmp_path / "readme.md"
+    readme.write_text("<!-- report: begin -->\n<!-- report: end -->\n")
+    mixed = ["report", str(tmp_path), "--out", str(out), "--allow_mixed", "true"]
+    assert main([*mixed, "--readme", str(readme)]) == 0
+    assert "svb (n = 2)" in (out / "index.html").read_text()
+    assert "nan" not in readme.read_text()
 
 
 def test_an_empty_folder_gets_one_line(tmp_path, capsys):
