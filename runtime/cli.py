@@ -1,7 +1,6 @@
 """LightningCLI with a folder for each run."""
 
 import errno
-import hashlib
 import warnings
 from pathlib import Path
 from typing import Any
@@ -39,7 +38,7 @@ from regularizer_collection.runtime.error_log import leave_traceback
 from regularizer_collection.runtime.event_writer import quiet_event_writer
 from regularizer_collection.runtime.history import History
 from regularizer_collection.runtime.identity import Identity, code_commit
-from regularizer_collection.runtime.initial_weights import load_initial_weights
+from regularizer_collection.runtime.initial_weights import file_hash, load_initial_weights
 from regularizer_collection.runtime.last_checkpoint import LastCheckpoint
 from regularizer_collection.runtime.num_classes import share_num_classes
 from regularizer_collection.runtime.paths import full_path
@@ -134,14 +133,19 @@ class RegularizerCLI(LightningCLI):
     def _parse_ckpt_path(self) -> None:
         """Keeps the config: a checkpoint of another variant is refused, not adopted."""
 
+    def asked(self) -> dict[str, Any]:
+        """Returns the config of the command, in which a file of weights is what is in it."""
+        config = self.config[self.subcommand].as_dict()
+        if path := config.get("initial_weights"):
+            config["initial_weights"] = file_hash(Path(path))
+        return config
+
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Chooses the run's folder, and points loggers and checkpoints there."""
-        config = self.config[self.subcommand].as_dict()
+        config = self.asked()
         trainer = self.config_init[self.subcommand].trainer
-        if config.get("initial_weights"):
-            path = Path(config["initial_weights"])
-            load_initial_weights(self.model.backbone, path)
-            config["initial_weights"] = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+        if path := self.config[self.subcommand].get("initial_weights"):
+            load_initial_weights(self.model.backbone, Path(path))
         if trainer.strategy in _SPAWNING:
             raise ValueError(
                 f"strategy is {trainer.strategy}, whose processes keep their results to "
@@ -361,8 +365,7 @@ def launch(args: list[str], cls: type[RegularizerCLI] = RegularizerCLI) -> Regul
 
 def config_of(args: list[str]) -> dict[str, Any]:
     """Returns what a command line comes to, of which nothing is made."""
-    cli = launch(args, ParsedCommand)
-    return cli.config[cli.subcommand].as_dict()
+    return launch(args, ParsedCommand).asked()
 
 
 def identity_of(args: list[str]) -> Identity:

@@ -1,10 +1,22 @@
 """Weights that a training begins with."""
 
+import hashlib
 import pickle
 from pathlib import Path
 
 import torch
 from torch import nn
+
+
+def file_hash(path: Path) -> str:
+    """Returns what tells a file of weights from another, whatever its name.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no file {path}; give --initial_weights the path of a state dict")
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 def load_initial_weights(backbone: nn.Module, path: Path) -> None:
@@ -15,11 +27,8 @@ def load_initial_weights(backbone: nn.Module, path: Path) -> None:
         path: File that ``torch.save`` wrote; no code in it is run.
 
     Raises:
-        FileNotFoundError: If there is no such file.
         ValueError: If it holds no weights, or those of another network.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"no file {path}; give --initial_weights the path of a state dict")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:

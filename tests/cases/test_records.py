@@ -176,6 +176,20 @@ class TestInitialWeights:
             == 16
         )
 
+    def test_are_the_same_wherever_they_lie(self, finished, here, capfd):
+        study = ("study", "--variants", "no_reg", "--seeds", "0", "--overlay", "tiny.yaml")
+        args = [*study, "--root", "s", "--allow_imports", "tests"]
+        assert main([*args, f"--options=[--initial_weights={LAST}]"]) == 0
+        shutil.copy(here / LAST, here / "copy.ckpt")
+        assert main([*args, "--options=[--initial_weights=copy.ckpt]"]) == 0
+        assert "1 of them finished before" in capfd.readouterr().out
+        assert main(args) == 2
+        assert "initial_weights is None here and" in last_line(capfd)
+
+    def test_that_are_missing_are_told(self, run, here, capfd):
+        assert run("fit", "--initial_weights", "nowhere.pth") == 2
+        assert f"no file {here / 'nowhere.pth'}; give" in last_line(capfd)
+
     def test_of_another_network_are_refused(self, finished, run, capfd):
         wide = ("--model.backbone.width", "8", "--variant", "wide")
         assert run("fit", "--initial_weights", LAST, *wide) == 2
