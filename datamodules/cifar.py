@@ -2,6 +2,8 @@
 
 import shutil
 import tarfile
+import zlib
+from gzip import BadGzipFile
 from http.client import HTTPException
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -65,12 +67,24 @@ class CIFARDataModule(ImageDataModule):
 
         Raises:
             FileNotFoundError: If files are missing and cannot be downloaded.
-            ValueError: If a file's checksum is not the official one and ``verify`` is set.
+            ValueError: If the archive cannot be unpacked, or a file's checksum is not the official
+                one and ``verify`` is set.
         """
         missing = [name for name in self._checksums() if not self._path(name).is_file()]
         archive = self.data_dir / self.source.filename
         if missing and archive.is_file():
-            self._unpack(archive, missing)
+            try:
+                self._unpack(archive, missing)
+            except (
+                EOFError,
+                FileNotFoundError,
+                BadGzipFile,
+                tarfile.TarError,
+                zlib.error,
+            ) as error:
+                raise ValueError(
+                    f"{archive} cannot be unpacked ({error}); delete it to download it again"
+                ) from error
         elif missing:
             self._download(missing)
         if self.verify:

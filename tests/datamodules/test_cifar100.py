@@ -252,6 +252,20 @@ def test_a_copy_with_another_checksum_is_refused_by_default(copy, tmp_path):
         CIFAR100DataModule(str(tmp_path), download=False).prepare_data()
 
 
+@pytest.mark.parametrize(
+    "content",
+    [archive(*OFFICIAL)[:-40], b"<html>Log in</html>", archive(("other/train", b"train"))],
+    ids=["cut off", "a web page", "of another data set"],
+)
+def test_an_archive_that_cannot_be_unpacked_is_named(content, tmp_path):
+    (tmp_path / "cifar-100-python.tar.gz").write_bytes(content)
+    with pytest.raises(ValueError, match=r"python.tar.gz cannot be unpacked \(.*; delete it"):
+        CIFAR100DataModule(str(tmp_path), verify=False).prepare_data()
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [
+        "cifar-100-python.tar.gz"
+    ]
+
+
 def test_a_truncated_file_is_named(copy, tmp_path):
     path = tmp_path / "cifar-100-python" / "train"
     path.write_bytes(path.read_bytes()[:1000])
