@@ -21,6 +21,8 @@ from regularizer_collection.datamodules.image_data_module import ImageDataModule
 from regularizer_collection.datamodules.restricted_unpickler import load_arrays
 
 _PATIENCE = 30.0  # seconds without a byte
+# What unpacking an archive raises that is cut off, none at all, or of other files.
+_UNREADABLE = (EOFError, FileNotFoundError, BadGzipFile, tarfile.TarError, zlib.error)
 
 
 class CIFARDataModule(ImageDataModule):
@@ -75,15 +77,10 @@ class CIFARDataModule(ImageDataModule):
         if missing and archive.is_file():
             try:
                 self._unpack(archive, missing)
-            except (
-                EOFError,
-                FileNotFoundError,
-                BadGzipFile,
-                tarfile.TarError,
-                zlib.error,
-            ) as error:
+            except _UNREADABLE as error:
+                reason = str(error).partition("\n")[0].removesuffix(":")
                 raise ValueError(
-                    f"{archive} cannot be unpacked ({error}); delete it to download it again"
+                    f"{archive} cannot be unpacked ({reason}); delete it to download it again"
                 ) from error
         elif missing:
             self._download(missing)
