@@ -58,6 +58,11 @@ from regularizer_collection.runtime.save_config import SaveConfig
 STRICT: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False}
 """What every parser of the project is: exact, and without an exit of its own."""
 
+_OWN_MEASUREMENTS = {
+    Evaluation: "evaluation",
+    Robustness: "robustness",
+    Calibration: "calibration",
+}
 _SPAWNING = ("ddp_spawn", "ddp_fork", "ddp_notebook")
 _DESCRIPTION = """
 fit, validate, test and predict are about one run: cli.py fit --config svb.yaml.
@@ -109,9 +114,8 @@ class RegularizerCLI(LightningCLI):
             default=True,
             help="Whether fit tests the weights of the last epoch; test does so later.",
         )
-        parser.add_lightning_class_args(Evaluation, "evaluation")
-        parser.add_lightning_class_args(Robustness, "robustness")
-        parser.add_lightning_class_args(Calibration, "calibration")
+        for measurement, key in _OWN_MEASUREMENTS.items():
+            parser.add_lightning_class_args(measurement, key)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parses the prepared arguments, which differ from those of the process on purpose.
@@ -241,6 +245,12 @@ class RegularizerCLI(LightningCLI):
                 print("These weights nothing has trained; --ckpt_path names a run's.", flush=True)
 
     def _run_callbacks(self, trainer: Namespace) -> list[Callback]:
+        given = trainer.callbacks if isinstance(trainer.callbacks, list) else [trainer.callbacks]
+        if twin := next((c for c in given if type(c) in _OWN_MEASUREMENTS), None):
+            raise ValueError(
+                f"trainer.callbacks has {type(twin).__name__}, which every run has already; leave "
+                f"it out and give --{_OWN_MEASUREMENTS[type(twin)]}.*"
+            )
         callbacks: list[Callback] = [
             StopOnNonFiniteLoss(),
             PredictionWriter(),

@@ -242,6 +242,12 @@ class TestTesting:
         assert json.loads(own.read_text())["facts"]["tested"] == str(here / LAST)
         assert len(load_results(here / "runs")) == 1
 
+    def test_a_second_measurement_of_one_kind_is_refused(self, run, here, capfd):
+        given = ("--trainer.callbacks", "Evaluation", "--trainer.callbacks.num_planes", "2")
+        assert run("fit", *given) == 2
+        assert last_line(capfd).endswith("leave it out and give --evaluation.*")
+        assert not (here / "runs").exists()
+
     def test_a_validation_leaves_everything_as_it_is(self, finished, run):
         before = snapshot(finished)
         assert run("validate", "--ckpt_path", LAST, "--trainer.logger", "true") == 0
