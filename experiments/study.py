@@ -55,9 +55,12 @@ def run_study(
         Number of runs that failed.
 
     Raises:
-        ValueError: If seeds repeat, or a folder holds another run than is asked for.
+        ValueError: If seeds repeat, or a folder cannot be made or holds another run than is asked
+            for.
         FileNotFoundError: If a variant or the overlay has no config.
     """
+    if not seeds or not variants:
+        raise ValueError(f"variants are {variants} and seeds {seeds}; give at least one of each")
     if repeated := sorted({seed for seed in seeds if seeds.count(seed) > 1}):
         raise ValueError(f"seeds {repeated} are given more than once; give each seed once")
     if repeated_names := sorted({name for name in variants if variants.count(name) > 1}):
@@ -71,6 +74,12 @@ def run_study(
     if epochs is not None:
         shared += ["--trainer.max_epochs", str(epochs)]
     folder = Path(full_path(root))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(
+            f"{folder} is no folder ({error.strerror}); give another --root"
+        ) from error
     # Seed by seed, so that a study that is stopped early has all variants of the first seeds.
     runs = [
         Run(

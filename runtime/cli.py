@@ -396,6 +396,8 @@ def _check_name_and_seed(config: Namespace) -> None:
         raise ValueError(f"variant is {name!r}; give the name of a folder, which has no slash")
     if isinstance(seed, bool):
         raise ValueError(f"seed_everything is {seed}; give a number, with which the run repeats")
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"seed_everything is {seed}; give a number from 0 to {2**32 - 1}")
 
 
 def _share_seed(config: Namespace) -> None:

@@ -19,7 +19,7 @@ def find_config(name: str) -> Path:
         if path.is_file():
             return path
     files = (path for folder in (FOLDER, Path()) for path in folder.glob("*.yaml"))
-    names = sorted({path.name for path in files} - {DEFAULTS.name})
+    names = sorted({path.name for path in files if path.is_file()} - {DEFAULTS.name})
     nearest = get_close_matches(name, names, 1)
     hint = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(names)}"
     raise FileNotFoundError(f"no config {name} here or in {FOLDER}; {hint}")

@@ -37,12 +37,13 @@ class ConfigOption(ActionConfigFile):
 
         Raises:
             FileNotFoundError: If there is no such file.
+            ValueError: If it holds anything but keys with values.
         """
         if isinstance(content := _mapping(values), dict):
             folder, stem = Path(), None
         else:
             path = find_config(values)
-            content, values = _mapping(path.read_text()), str(path)
+            content, values = _content(path), str(path)
             folder, stem = path.parent, path.stem
         plain = _plain_form(content, getattr(parser, "subcommand", None))
         named_before = namespace.get("variant")
@@ -82,11 +83,22 @@ class ConfigOption(ActionConfigFile):
 
 
 def _mapping(text: str) -> Any:
-    """Returns what a text holds as YAML; jsonargparse says what is wrong with it if it must."""
+    """Returns what a text holds as YAML, None where it is none."""
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError:
         return None
+
+
+def _content(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        found = "nothing" if content is None else f"a {type(content).__name__}"
+        raise ValueError(f"{path} holds {found}; a config holds keys with values")
+    return content
 
 
 def _plain_form(content: Any, command: str | None) -> Any:

@@ -44,7 +44,8 @@ def error_line(message: str, commands: Iterable[Callable[..., Any]] = ()) -> str
         )
     if unknown := _UNKNOWN_KEY.search(text):
         key = next(group for group in unknown.groups() if group).rpartition(".")[2]
-        if nearest := get_close_matches(key, _known_keys(commands), 1):
+        known = _known_keys(commands)  # a key that another class has is not misspelt
+        if key not in known and (nearest := get_close_matches(key, known, 1)):
             text += f"; did you mean {nearest[0]}?"
     if is_out_of_memory(text):
         text += "; give a smaller --data.batch_size, or more memory"

@@ -62,10 +62,10 @@ def test_a_variant_is_the_name_of_one_folder(name, run, here, capfd):
     assert [path.name for path in here.iterdir()] == ["tiny.yaml"]
 
 
-@pytest.mark.parametrize("seed", ["true", "false"])
+@pytest.mark.parametrize("seed", ["true", "false", "-1", "4294967296"])
 def test_a_run_without_a_seed_is_refused(seed, run, capfd):
     assert run("fit", "--seed_everything", seed) == 2
-    assert "give a number, with which the run repeats" in last_line(capfd)
+    assert f"seed_everything is {seed.capitalize()}; give a number" in last_line(capfd)
 
 
 @pytest.fixture

@@ -134,6 +134,9 @@ def test_ray_makes_a_run_again_whose_worker_was_killed(tmp_path):
         (("--variants", "sbv"), "no config sbv.yaml"),
         (("--overlay", "nowhere.yaml"), "no config nowhere.yaml"),
         (("--epoch", "3"), "did you mean epochs?"),
+        (("--seeds", ""), "give at least one of each"),
+        (("--variants", ""), "give at least one of each"),
+        (("--root", "/dev/null/runs"), "/dev/null/runs is no folder (Not a directory)"),
     ],
 )
 def test_bad_input_gets_one_line(args, message, tmp_path, capsys):
