@@ -17,11 +17,17 @@ QUIET = (
 )
 HERE = Path(__file__).parent
 CIFAR100 = HERE.parent.parent / "shared" / "cifar100"
+_PAIRS = "test_pairs_of_commands.py"
+_LONG = ("test_study.py", _PAIRS)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Starts with whole commands: a worker that gets a long file last keeps the others waiting."""
-    items.sort(key=lambda item: item.path.parent != HERE and item.path.name != "test_study.py")
+    items.sort(key=lambda item: item.path.parent != HERE and item.path.name not in _LONG)
+
+
+def _is_whole_command(path: Path) -> bool:
+    return path.parent == HERE or path.name == _PAIRS
 
 
 @pytest.hookimpl(wrapper=True)
@@ -29,7 +35,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """Whole commands are not counted by coverage, which would double the time that they take."""
     paused = []
     # In a worker of xdist pytest-cov starts two, and the first goes on where the second stops.
-    while item.path.parent == HERE and (coverage := Coverage.current()):
+    while _is_whole_command(item.path) and (coverage := Coverage.current()):
         coverage.stop()
         paused.append(coverage)
     try:
