@@ -75,16 +75,20 @@ class Run:
     @property
     def command(self) -> list[str]:
         """Trains from the last checkpoint, or anew, and tests."""
-        has_checkpoint = any((self.folder / "checkpoints").glob("*.ckpt"))
         return [
             *(sys.executable, "-m", "regularizer_collection"),
             *self.arguments,
             *("--seed_everything", str(self.seed)),
-            *(("--ckpt_path", "last") if has_checkpoint else ()),
+            *(("--ckpt_path", "last") if self._has_checkpoint() else ()),
         ]
 
+    def _has_checkpoint(self) -> bool:
+        return any((self.folder / "checkpoints").glob("*.ckpt"))
+
     def obstacles(self) -> list[str]:
-        """Names what makes the run in the folder another than this one."""
+        """Names what makes the run in the folder another than this one, or unfit to become it."""
+        if not self._has_checkpoint() and (differences := self.measured_otherwise()):
+            return differences
         record = read_record(self.folder)
         if record is None:
             return []

@@ -389,6 +389,16 @@ class TestRepeating:
         assert main([*args, "--evaluation.resolution", "9"]) == 0
         assert "1 of them finished before" in capfd.readouterr().out
 
+    def test_a_study_that_measures_otherwise_what_is_gone_is_refused_by_name(self, here, capfd):
+        study = ("study", "--variants", "no_reg", "--seeds", "0", "--overlay", "tiny.yaml")
+        without = ("--trainer.enable_checkpointing", "false", "--root", "s")
+        args = [*study, *without, "--allow_imports", "tests"]
+        assert main(args) == 0
+        before = snapshot(here / "s")
+        assert main([*args, "--evaluation.resolution", "9"]) == 2
+        assert "evaluation.resolution is 9 here and 10 there" in last_line(capfd)
+        assert snapshot(here / "s") == before
+
     def test_a_study_on_another_folder_of_images_is_refused_by_name(self, here, capfd):
         for name in ("here", "there"):
             draw_pictures(here / name, seed=len(name))
