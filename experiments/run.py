@@ -15,9 +15,9 @@ from typing import Any
 import yaml
 
 import regularizer_collection
-from regularizer_collection.runtime.cli import config_of, data_of
 from regularizer_collection.runtime.history import read_history
 from regularizer_collection.runtime.identity import Identity, code_commit
+from regularizer_collection.runtime.launch import config_of, data_of
 from regularizer_collection.runtime.results_file import NAME, read_results
 from regularizer_collection.runtime.run_folder import measured_otherwise
 from regularizer_collection.runtime.run_record import read_record

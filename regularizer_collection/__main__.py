@@ -10,9 +10,9 @@ from regularizer_collection.catalogue import print_catalogue
 from regularizer_collection.experiments.report import write_report
 from regularizer_collection.experiments.study import run_study
 from regularizer_collection.runtime.arguments import study_arguments
-from regularizer_collection.runtime.cli import STRICT, launch
 from regularizer_collection.runtime.error_line import error_line
 from regularizer_collection.runtime.error_log import leave_traceback
+from regularizer_collection.runtime.launch import STRICT, launch
 from regularizer_collection.runtime.memory import keep_freed_memory
 
 _STUDY_LISTS = ("seeds", "variants")

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from regularizer_collection.__main__ import main
 from regularizer_collection.functional.weights import weights_hash
-from regularizer_collection.runtime.cli import identity_of
 from regularizer_collection.runtime.identity import LENGTH, Identity
+from regularizer_collection.runtime.launch import identity_of
 from tests.cases.conftest import TINY, snapshot
 
 LAST = "runs/no_reg/seed_0/checkpoints/last.ckpt"

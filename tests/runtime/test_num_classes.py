@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from jsonargparse import Namespace
 
-from regularizer_collection.runtime.cli import identity_of
+from regularizer_collection.runtime.launch import identity_of
 from regularizer_collection.runtime.num_classes import share_num_classes
 
 BACKBONE = "model.init_args.backbone.init_args.num_classes"
