@@ -24,6 +24,12 @@ def last_line(capfd):
     return line
 
 
+def study_of(overlay):
+    """Returns the command line of a study of one run, below ``s``."""
+    one = ["study", "--variants", "no_reg", "--seeds", "0", "--overlay", overlay]
+    return [*one, "--root", "s", "--allow_imports", "tests"]
+
+
 class TestPaths:
     """A path means the same wherever it is written."""
 
@@ -177,8 +183,7 @@ class TestInitialWeights:
         )
 
     def test_are_the_same_wherever_they_lie(self, finished, here, capfd):
-        study = ("study", "--variants", "no_reg", "--seeds", "0", "--overlay", "tiny.yaml")
-        args = [*study, "--root", "s", "--allow_imports", "tests"]
+        args = study_of("tiny.yaml")
         assert main([*args, f"--options=[--initial_weights={LAST}]"]) == 0
         shutil.copy(here / LAST, here / "copy.ckpt")
         assert main([*args, "--options=[--initial_weights=copy.ckpt]"]) == 0
@@ -360,8 +365,7 @@ class TestRepeating:
             collect_results(here / "runs")
 
     def test_in_a_study_under_other_options_is_refused_by_name(self, here, capfd):
-        study = ("study", "--variants", "no_reg", "--seeds", "0", "--overlay", "tiny.yaml")
-        args = [*study, "--root", "s", "--allow_imports", "tests"]
+        args = study_of("tiny.yaml")
         assert main([*args, "--optimizer.lr", "0.1"]) == 0
         before = snapshot(here / "s")
         for change, named in (
@@ -375,8 +379,7 @@ class TestRepeating:
         assert snapshot(here / "s") == before
 
     def test_a_study_that_measures_otherwise_says_so_and_trains_nothing(self, here, capfd):
-        study = ("study", "--variants", "no_reg", "--seeds", "0", "--overlay", "tiny.yaml")
-        args = [*study, "--root", "s", "--allow_imports", "tests"]
+        args = study_of("tiny.yaml")
         assert main(args) == 0
         before = results(here / "s" / RUN)
         capfd.readouterr()
@@ -390,9 +393,7 @@ class TestRepeating:
         assert "1 of them finished before" in capfd.readouterr().out
 
     def test_a_study_that_measures_otherwise_what_is_gone_is_refused_by_name(self, here, capfd):
-        study = ("study", "--variants", "no_reg", "--seeds", "0", "--overlay", "tiny.yaml")
-        without = ("--trainer.enable_checkpointing", "false", "--root", "s")
-        args = [*study, *without, "--allow_imports", "tests"]
+        args = [*study_of("tiny.yaml"), "--trainer.enable_checkpointing", "false"]
         assert main(args) == 0
         before = snapshot(here / "s")
         assert main([*args, "--evaluation.resolution", "9"]) == 2
@@ -404,8 +405,7 @@ class TestRepeating:
             draw_pictures(here / name, seed=len(name))
         folder = {"class_path": "ImageFolderDataModule", "init_args": {"data_dir": "here"}}
         (here / "pictures.yaml").write_text(yaml.safe_dump(TINY | {"data": folder}))
-        study = ("study", "--variants", "no_reg", "--seeds", "0", "--overlay", "pictures.yaml")
-        args = [*study, "--root", "s", "--allow_imports", "tests"]
+        args = study_of("pictures.yaml")
         assert main(args) == 0
         before = snapshot(here / "s")
         assert main([*args, "--data.data_dir", "there"]) == 2
