@@ -155,6 +155,8 @@ def _differences(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
     return differences
 
 
+PLANE_KEYS = ("seed", "resolution", "image_indices")
+"""What tells planes from others of their kind."""
 _SHARED = ("epochs", "data", "classes", "protocol", "limit of test batches")
 
 
@@ -184,7 +186,7 @@ def _images_of_measures(results: dict[str, Any]) -> dict[str, Any]:
     """Returns of each measurement what it was made on, and with what settings."""
     measurements = results["measurements"]
     return {
-        f"{kind} planes": {key: planes[key] for key in ("seed", "resolution", "image_indices")}
+        f"{kind} planes": {key: planes[key] for key in PLANE_KEYS}
         | {"zoom_levels": [*planes.get("zoom_levels", ())]}
         for kind, planes in measurements["planes"].items()
     } | {

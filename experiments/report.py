@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from regularizer_collection.experiments.answer import answer
-from regularizer_collection.experiments.collect import load_results, tabulate
+from regularizer_collection.experiments.collect import PLANE_KEYS, load_results, tabulate
 from regularizer_collection.experiments.excess_smoothness import excess_table, network_points
 from regularizer_collection.experiments.figures import (
     accuracy_figure,
@@ -292,12 +292,11 @@ def _same_planes(results: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any
         for run in results
         if "data" in run["measurements"]["planes"]
     ]
-    drawn = ("seed", "resolution", "image_indices")
     _, first = measured_runs[0]
     return [
         (variant, planes)
         for variant, planes in measured_runs
-        if all(planes[key] == first[key] for key in drawn)
+        if all(planes[key] == first[key] for key in PLANE_KEYS)
     ]
 
 

@@ -19,7 +19,7 @@ from regularizer_collection.runtime.history import read_history
 from regularizer_collection.runtime.identity import Identity, code_commit
 from regularizer_collection.runtime.launch import config_of, data_of
 from regularizer_collection.runtime.results_file import NAME, read_results
-from regularizer_collection.runtime.run_folder import measured_otherwise
+from regularizer_collection.runtime.run_folder import has_checkpoint, measured_otherwise
 from regularizer_collection.runtime.run_record import read_record
 
 PROJECT = Path(regularizer_collection.__file__).parent.parent
@@ -79,15 +79,12 @@ class Run:
             *(sys.executable, "-m", "regularizer_collection"),
             *self.arguments,
             *("--seed_everything", str(self.seed)),
-            *(("--ckpt_path", "last") if self._has_checkpoint() else ()),
+            *(("--ckpt_path", "last") if has_checkpoint(self.folder) else ()),
         ]
-
-    def _has_checkpoint(self) -> bool:
-        return any((self.folder / "checkpoints").glob("*.ckpt"))
 
     def obstacles(self) -> list[str]:
         """Names what makes the run in the folder another than this one, or unfit to become it."""
-        if not self._has_checkpoint() and (differences := self.measured_otherwise()):
+        if not has_checkpoint(self.folder) and (differences := self.measured_otherwise()):
             return differences
         record = read_record(self.folder)
         if record is None:
@@ -104,7 +101,9 @@ class Run:
 
     def measured_otherwise(self) -> list[str]:
         """Names what differs in how the results in the folder were measured, if there are any."""
-        results = read_results(self.folder / NAME)
+        return self._measured_otherwise(read_results(self.folder / NAME))
+
+    def _measured_otherwise(self, results: dict[str, Any] | None) -> list[str]:
         if results is None or "evaluation" not in results["identity"]:
             return []
         return measured_otherwise(self.identity.evaluation, results["identity"]["evaluation"])
@@ -112,7 +111,7 @@ class Run:
     def is_finished(self) -> bool:
         """Tells whether the run has left its results, measured as is asked and to the end."""
         results = read_results(self.folder / NAME)
-        if results is None or self.measured_otherwise():
+        if results is None or self._measured_otherwise(results):
             return False
         planes = results["measurements"].get("planes", {})
         robustness = results["measurements"].get("robustness", {})

@@ -49,7 +49,7 @@ def folder_to_fit(
     """
     folders = list(_existing(root, identity))
     if checkpoint in _CONTINUED:
-        started = [folder for folder in folders if _has_checkpoint(folder)]
+        started = [folder for folder in folders if has_checkpoint(folder)]
         for folder in started:
             if not _obstacles(identity, folder):
                 return folder
@@ -153,7 +153,8 @@ def _numbered(root: Path, identity: Identity, number: int) -> Path:
     return root / identity.variant / name
 
 
-def _has_checkpoint(folder: Path) -> bool:
+def has_checkpoint(folder: Path) -> bool:
+    """Tells whether a run's folder holds something to continue from."""
     return any((folder / "checkpoints").glob("*.ckpt"))
 
 
@@ -172,7 +173,7 @@ def _may_begin_in(folder: Path, identity: Identity) -> bool:
     record = read_record(folder)
     if any(folder.glob("hpc_ckpt_*.ckpt")):  # Slurm starts the same command again
         return record is not None and not identity.differences(record[0])
-    if _has_checkpoint(folder):
+    if has_checkpoint(folder):
         return False
     return record is None or not identity.differences(record[0])
 
