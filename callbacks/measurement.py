@@ -83,7 +83,9 @@ class Measurement(Callback):
         """
         data = data_of(trainer, pl_module)
         self._is_interrupted = False
-        device, dtype = pl_module.device, cast(torch.dtype, pl_module.dtype)
+        dtype = cast(torch.dtype, pl_module.dtype)
+        # In setup Lightning already names the device to which it moves the weights later.
+        device = next((weight.device for weight in pl_module.parameters()), pl_module.device)
         # Test runs in inference mode, whose tensors nothing could write to or differentiate.
         with (
             pl_module.for_inference() as model,  # type: ignore[operator]

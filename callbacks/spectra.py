@@ -19,7 +19,7 @@ class Spectra(Measurement):
         spectra = spectra_of(pl_module.backbone)  # type: ignore[arg-type]
         self.record = {
             "quantiles": {
-                layer: [float(f"{q:.4g}") for q in np.quantile(sigma.numpy(), _QUANTILES)]
+                layer: [float(f"{q:.4g}") for q in np.quantile(sigma.cpu(), _QUANTILES)]
                 for layer, sigma in spectra.items()
             }
         }

@@ -96,6 +96,7 @@ class RunRecord(Callback):
             "global_batch": getattr(data, "batch_size", NOT_RECORDED),
             "precision": trainer.precision,
             "device": _device(trainer),
+            "float32_products": _float32_products(trainer),
             "optimizer": json.loads(json.dumps(self._optimizer, default=str)),
             "weights_sha256": weights_hash(pl_module.state_dict()),
             "train_seconds": round(self._seconds, 1),
@@ -180,6 +181,18 @@ def _why_it_stopped(trainer: Trainer) -> str:
 def _device(trainer: Trainer) -> str:
     device = trainer.strategy.root_device
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def _float32_products(trainer: Trainer) -> dict[str, str]:
+    """Tells to what a GPU rounds the factors of float32 products, by torch's settings."""
+    if trainer.strategy.root_device.type != "cuda":
+        return {}
+    convolutions: Any = torch.backends.cudnn.conv  # type: ignore[attr-defined]
+    settings = {"convolutions": convolutions, "matrices": torch.backends.cuda.matmul}
+    return {
+        name: {"none": "ieee"}.get(setting.fp32_precision, setting.fp32_precision)
+        for name, setting in settings.items()
+    }
 
 
 def _num_classes(data: Any, pl_module: LightningModule) -> Any:
