@@ -1,5 +1,6 @@
 """Tables and figures over all runs, as Markdown, CSV and one HTML page."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ from regularizer_collection.experiments.tables import (
 )
 from regularizer_collection.functional.packed_maps import decode_map
 from regularizer_collection.functional.total_variation import expected_anisotropic_tv
+from regularizer_collection.runtime.identity import NOT_RECORDED
 from regularizer_collection.runtime.paths import full_path
 
 _DENSITY = "Boundary density on planes between test images (1 / input unit)"
@@ -174,9 +176,18 @@ def _what_was_run(results: list[dict[str, Any]]) -> str:
     epochs = " and ".join(str(n) for n in sorted({run["facts"]["epochs"] for run in results}))
     kinds = sorted({kind for run in results for kind in run["measurements"]["planes"]})
     planes = ", ".join(f"{_numbers_of_planes(results, kind)} {_KINDS[kind]}" for kind in kinds)
-    hosts = " and ".join(sorted({run["facts"]["host"] for run in results}))
+    machines = Counter(_machine(run["facts"]) for run in results)
+    hosts = " and ".join(
+        f"{name} ({number} of {len(results)} networks)" if len(machines) > 1 else name
+        for name, number in sorted(machines.items())
+    )
     name = data.replace("DataModule", "")
     return f"{name}, {protocols} protocol, {epochs} epochs, {planes}, on {hosts} ({seeds_text})."
+
+
+def _machine(facts: dict[str, Any]) -> str:
+    on = "" if facts["device"] in ("cpu", NOT_RECORDED) else f", {facts['device']}"
+    return f"{facts['host']}{on}"
 
 
 _KINDS = {

@@ -78,6 +78,17 @@ def test_both_pages_open_with_the_answer_and_what_was_run_and_end_with_notes(rep
         assert page.index("detached gradient") > page.rindex("50.208")
 
 
+def test_machines_are_counted_where_there_are_several(leave, tmp_path):
+    for seed, device in enumerate(("cpu", "cpu", "NVIDIA H200")):
+        path = leave("no_reg", seed)
+        results = json.loads(path.read_text())
+        results["facts"]["device"] = device
+        path.write_text(json.dumps(results))
+    assert main(["report", str(tmp_path), "--out", str(tmp_path / "report")]) == 0
+    expected = "on nowhere (2 of 3 networks) and nowhere, NVIDIA H200 (1 of 3 networks)"
+    assert expected in (tmp_path / "report/report.md").read_text()
+
+
 def test_no_p_value_is_of_planes_and_every_table_says_its_unit_and_n(report):
     markdown = (report / "report.md").read_text()
     tables = dict(re.findall(r"\n## (.*)\n\n((?:\|.*\n)+)", markdown))
