@@ -5,8 +5,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeVar, cast
 
+import numpy as np
 import torch
 from matplotlib.figure import Figure
+from PIL import Image
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_warn
@@ -171,11 +173,12 @@ def show(name: str, figure: Figure, trainer: Trainer, prefix: str, section: str 
     folder = Path(trainer.default_root_dir) / section
     folder.mkdir(parents=True, exist_ok=True)
     figure.savefig(folder / f"{name}.png", dpi=110)
+    pixels = np.array(Image.open(folder / f"{name}.png").convert("RGB"))  # drawing takes longer
     loggers: list[Any] = trainer.loggers
     for logger in loggers:
         if isinstance(logger, TensorBoardLogger):
-            step = trainer.global_step
-            logger.experiment.add_figure(f"{prefix}_{section}/{name}", figure, step, close=False)
+            tag = f"{prefix}_{section}/{name}"
+            logger.experiment.add_image(tag, pixels, trainer.global_step, dataformats="HWC")
             logger.experiment.flush()
 
 

@@ -21,6 +21,7 @@ from tests.experiments.test_ray_engine import free_port
 TINY = (
     *("--overlay", "smoke.yaml", "--data.train_size", "60", "--data.test_size", "40"),
     *("--data.batch_size", "20", "--evaluation.num_planes", "2", "--evaluation.resolution", "9"),
+    *("--model.backbone", "tests.cases.tiny.TinyNet", "--allow_imports", "tests"),
 )
 
 
