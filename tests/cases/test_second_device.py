@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from tests.cases.conftest import here, results, run  # noqa: F401
-from tests.fake_gpu import GPU, fake_gpu
+from tests.cases.conftest import results
+from tests.cases.fake_gpu import GPU, fake_gpu
 
 
 @pytest.fixture
@@ -21,6 +21,17 @@ class TestTheSimulation:
     def test_takes_numbers_from_the_cpu(self, gpu):
         assert (torch.ones(3, device=GPU) * torch.tensor(2.0)).device == GPU
 
+    def test_takes_indices_from_the_cpu_and_gives_none_to_it(self, gpu):
+        ours, theirs = torch.arange(3, device=GPU), torch.arange(3)
+        assert ours[theirs].tolist() == [0, 1, 2]
+        with pytest.raises(RuntimeError, match="one device"):
+            theirs[ours]
+
+    def test_refuses_a_generator_of_the_cpu(self, gpu):
+        assert torch.rand(2, generator=torch.Generator(GPU), device=GPU).device == GPU
+        with pytest.raises(RuntimeError, match="generator"):
+            torch.rand(2, generator=torch.Generator(), device=GPU)
+
     def test_refuses_numpy_until_the_tensor_is_fetched(self, gpu):
         tensor = torch.ones(3).to(GPU)
         with pytest.raises(TypeError, match="numpy"):
@@ -35,7 +46,7 @@ class TestTheSimulation:
             layer(torch.ones(1, 2))
 
 
-def test_a_run_is_trained_measured_continued_and_predicts(run, here, gpu):  # noqa: F811
+def test_a_run_is_trained_measured_continued_and_predicts(run, here, gpu):
     sets = '[{"class_path": "AdversarialPlanes", "init_args": {"num_planes": 1, "resolution": 5}}]'
     planes = ("--evaluation.plane_sets", sets)
     assert run("fit", "--trainer.logger", "true", *planes) == 0
@@ -56,11 +67,11 @@ def test_a_run_is_trained_measured_continued_and_predicts(run, here, gpu):  # no
     "config",
     ["jacobi", "sam", "trades", "virtual_adversarial", "curvature", "soft_orthogonality", "mixup"],
 )
-def test_a_regularizer_works_where_the_weights_are(config, run, here, gpu):  # noqa: F811
+def test_a_regularizer_works_where_the_weights_are(config, run, here, gpu):
     quick = ("--trainer.max_epochs", "1", "--robustness.num_images", "0", "--test", "false")
     assert run("fit", *quick, config=f"{config}.yaml") == 0
 
 
-def test_singular_values_are_bounded_where_the_weights_are(run, here, gpu):  # noqa: F811
+def test_singular_values_are_bounded_where_the_weights_are(run, here, gpu):
     quick = ("--trainer.max_epochs", "1", "--robustness.num_images", "0")
     assert run("fit", *quick, "--model.every_n_steps", "1", config="svb.yaml") == 0
