@@ -17,8 +17,12 @@ QUIET = (
 )
 HERE = Path(__file__).parent
 CIFAR100 = HERE.parent.parent / "shared" / "cifar100"
-_PAIRS = "test_pairs_of_commands.py"
-_LONG = ("test_study.py", _PAIRS)
+_LONG = ("test_study.py", "test_pairs_of_commands.py")
+_WHOLE_COMMANDS = (
+    *_LONG,
+    *("test_command_line.py", "test_lightning_features.py", "test_platforms.py"),
+)
+os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the numbers that tests expect are a CPU's
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -27,7 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _is_whole_command(path: Path) -> bool:
-    return path.parent == HERE or path.name == _PAIRS
+    return path.parent == HERE or path.name in _WHOLE_COMMANDS
 
 
 @pytest.hookimpl(wrapper=True)
