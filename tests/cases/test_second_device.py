@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.cases.conftest import results
-from tests.cases.fake_gpu import GPU, fake_gpu
+from tests.fake_gpu import GPU, fake_gpu
 
 
 @pytest.fixture
@@ -61,15 +61,6 @@ def test_a_run_is_trained_measured_continued_and_predicts(run, here, gpu):
     assert run("predict", *last) == 0
     assert run("fit", "--ckpt_path", "last", "--trainer.max_epochs", "3", *planes) == 0
     assert results(folder)["facts"]["epochs"] == 3
-
-
-@pytest.mark.parametrize(
-    "config",
-    ["jacobi", "sam", "trades", "virtual_adversarial", "curvature", "soft_orthogonality", "mixup"],
-)
-def test_a_regularizer_works_where_the_weights_are(config, run, here, gpu):
-    quick = ("--trainer.max_epochs", "1", "--robustness.num_images", "0", "--test", "false")
-    assert run("fit", *quick, config=f"{config}.yaml") == 0
 
 
 def test_singular_values_are_bounded_where_the_weights_are(run, here, gpu):

@@ -11,6 +11,7 @@ from torchvision.models.resnet import BasicBlock
 
 from regularizer_collection import lightning_modules
 from regularizer_collection.lightning_modules import Classifier
+from tests.fake_gpu import fake_gpu
 from tests.lightning_modules.test_classifier import Losses
 
 # The trainings here are shorter than what a projection of weights waits for.
@@ -67,6 +68,13 @@ def build(cls):
 @pytest.mark.parametrize("cls", MODULES)
 def test_golden_losses(cls, tiny_data, make_trainer):
     losses = Losses(make_trainer(max_steps=5), build(cls), tiny_data)
+    torch.testing.assert_close(list(losses), GOLDEN_LOSSES[cls.__name__], rtol=2e-3, atol=0)
+
+
+@pytest.mark.parametrize("cls", MODULES)
+def test_golden_losses_on_another_device(cls, tiny_data, make_trainer, monkeypatch):
+    with fake_gpu(monkeypatch):
+        losses = Losses(make_trainer(max_steps=5), build(cls), tiny_data)
     torch.testing.assert_close(list(losses), GOLDEN_LOSSES[cls.__name__], rtol=2e-3, atol=0)
 
 
