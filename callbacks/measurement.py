@@ -172,12 +172,13 @@ def show(name: str, figure: Figure, trainer: Trainer, prefix: str, section: str 
     """
     folder = Path(trainer.default_root_dir) / section
     folder.mkdir(parents=True, exist_ok=True)
-    figure.savefig(folder / f"{name}.png", dpi=110)
-    pixels = np.array(Image.open(folder / f"{name}.png").convert("RGB"))  # drawing takes longer
+    path = folder / f"{name}.png"
+    figure.savefig(path, dpi=110)
     loggers: list[Any] = trainer.loggers
     for logger in loggers:
         if isinstance(logger, TensorBoardLogger):
             tag = f"{prefix}_{section}/{name}"
+            pixels = np.array(Image.open(path).convert("RGB"))  # cheaper than to draw it again
             logger.experiment.add_image(tag, pixels, trainer.global_step, dataformats="HWC")
             logger.experiment.flush()
 
