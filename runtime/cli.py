@@ -34,6 +34,7 @@ from regularizer_collection.runtime.identity import Identity, code_commit
 from regularizer_collection.runtime.initial_weights import file_hash, load_initial_weights
 from regularizer_collection.runtime.last_checkpoint import LastCheckpoint
 from regularizer_collection.runtime.num_classes import share_num_classes
+from regularizer_collection.runtime.own_code import own_code_hashes
 from regularizer_collection.runtime.paths import full_path
 from regularizer_collection.runtime.results_file import NAME as RESULTS
 from regularizer_collection.runtime.results_file import read_results, write_results
@@ -118,8 +119,9 @@ class RegularizerCLI(LightningCLI):
         """Keeps the config: a checkpoint of another variant is refused, not adopted."""
 
     def asked(self) -> dict[str, Any]:
-        """Returns the config of the command, in which a file of weights is what is in it."""
+        """Returns the config of the command, in which a user's own files are what is in them."""
         config = self.config[self.subcommand].as_dict()
+        config["own_code"] = own_code_hashes(config)
         if path := config.get("initial_weights"):
             config["initial_weights"] = file_hash(Path(path))
         return config

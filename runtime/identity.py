@@ -96,6 +96,7 @@ class Identity:
             "data": config["data"],
             "trainer": {key: trainer[key] for key in sorted(counted_keys)},
             "initial_weights": config.get("initial_weights"),
+            "own_code": config.get("own_code", {}),
         }
         flat = _flattened(_without_watchers(counted))
         settings = {key: value for key, value in flat.items() if not _is_neutral(key)}
@@ -143,6 +144,8 @@ class Identity:
         keys = set(ours) | set(theirs)
         if self.is_migrated or other.is_migrated:
             keys = set(ours) & set(theirs)
+        # Older versions did not hash a user's own files, and left no word of them.
+        keys -= {key for key in set(ours) ^ set(theirs) if key.startswith("own_code.")}
         ours |= {f"data, {split} split": value for split, value in self.data.items()}
         theirs |= {f"data, {split} split": value for split, value in other.data.items()}
         keys |= {f"data, {split} split" for split in set(self.data) & set(other.data)}

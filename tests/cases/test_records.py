@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import sys
 from itertools import product
 
 import numpy as np
@@ -17,6 +18,7 @@ from tests.cases.conftest import TINY, results, snapshot
 
 RUN = "no_reg/seed_0"
 LAST = f"runs/{RUN}/checkpoints/last.ckpt"
+TRUSTED = ("--allow_imports", "tests")
 
 
 def last_line(capfd):
@@ -27,7 +29,7 @@ def last_line(capfd):
 def study_of(overlay):
     """Returns the command line of a study of one run, below ``s``."""
     one = ["study", "--variants", "no_reg", "--seeds", "0", "--overlay", overlay]
-    return [*one, "--root", "s", "--allow_imports", "tests"]
+    return [*one, "--root", "s", *TRUSTED]
 
 
 class TestPaths:
@@ -414,6 +416,51 @@ class TestRepeating:
         assert main([*args, "--data.data_dir", "moved"]) == 0
         assert "1 of them finished before" in capfd.readouterr().out
         assert snapshot(here / "s") == before
+
+
+PENALTY = """
+from regularizer_collection.regularizers import Penalty
+
+class Norm(Penalty):
+    def value(self, logits, images, targets, step):
+        return {value}
+"""
+
+
+class TestOwnCode:
+    """A regularizer of one's own is what stands in its file, not its name."""
+
+    def test_that_was_edited_is_another_run(self, run, here, capfd):
+        def write(value):
+            (here / "own_norm.py").write_text(PENALTY.format(value=value))
+            sys.modules.pop("own_norm", None)
+
+        def last_is_refused(command):
+            assert command == 2
+            return re.search(r"own_code.own_norm is \w{16} here and \w{16} there", last_line(capfd))
+
+        write("logits.square().mean()")
+        regularizers = {
+            "init_args": {
+                "regularizers": [
+                    {"class_path": "own_norm.Norm", "init_args": {"coefficient": 0.01}}
+                ]
+            }
+        }
+        (here / "own.yaml").write_text(
+            yaml.safe_dump({"model": {"class_path": "NoRegClassifier"} | regularizers})
+        )
+        own = ("--allow_imports", "own_norm")
+        assert run("fit", *own, config="own.yaml") == 0
+        assert run("fit", *own, "--ckpt_path", "last", config="own.yaml") == 0
+        before = snapshot(here / "runs")
+        write("logits.square().mean() / 2")
+        assert last_is_refused(run("fit", *own, "--ckpt_path", "last", config="own.yaml"))
+        study = ["study", "--variants", "own.yaml", "--seeds", "0", "--root", "runs"]
+        assert last_is_refused(main([*study, "--overlay", "tiny.yaml", *own, *TRUSTED]))
+        assert snapshot(here / "runs") == before
+        assert run("fit", *own, "--seed_everything", "1", config="own.yaml") == 0
+        assert last_is_refused(main(["report", "runs"]))
 
 
 def draw_pictures(folder, seed):

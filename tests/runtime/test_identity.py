@@ -24,6 +24,16 @@ def identity(section=None, value=None, **facts):
     return Identity.of_config(config, **facts)
 
 
+def test_files_of_a_users_own_are_compared_where_both_versions_hashed_them():
+    ours, theirs, older = (
+        Identity.of_config(CONFIG | own)
+        for own in ({"own_code": {"losses": "ab"}}, {"own_code": {"losses": "cd"}}, {})
+    )
+    assert ours.differences(theirs) == ["own_code.losses is ab here and cd there"]
+    assert ours.fingerprint != theirs.fingerprint
+    assert ours.differences(older) == older.differences(ours) == []
+
+
 def test_every_argument_of_the_trainer_is_decided_on():
     arguments = set(inspect.signature(Trainer).parameters)
     assert arguments == TRAINER_KEYS_THAT_COUNT | TRAINER_KEYS_THAT_DO_NOT_COUNT
