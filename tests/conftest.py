@@ -8,6 +8,7 @@ import pytest
 from coverage import Coverage
 
 from regularizer_collection.datamodules import Shapes100DataModule
+from tests.preloaded import preloaded as preloaded
 
 DRIVER = shutil.which("chromedriver")
 QUIET = (

@@ -1,7 +1,8 @@
 """Kills a training at seeded random moments and continues it until it ends.
 
 Run ``python -m tests.kill_and_resume --times 50``: every time the weights, the optimizer, the
-schedule and the results must be those of the training that nobody killed, bit for bit.
+schedule and the results must be those of the training that nobody killed, bit for bit. Further
+arguments are those of ``cli.py fit``.
 """
 
 import argparse
@@ -29,7 +30,7 @@ OPTIONS = (
 )
 
 
-def fit(root: str) -> None:
+def fit(root: str, options: list[str]) -> None:
     """Trains in this process, from the last checkpoint if there is one, silently."""
     from regularizer_collection.__main__ import main
 
@@ -40,7 +41,7 @@ def fit(root: str) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = Path(root) / "svb" / "seed_0"
     resume = ("--ckpt_path", "last") if (folder / "checkpoints" / "last.ckpt").exists() else ()
-    sys.exit(main(["fit", *OPTIONS, "--trainer.default_root_dir", root, *resume]))
+    sys.exit(main(["fit", *OPTIONS, *options, "--trainer.default_root_dir", root, *resume]))
 
 
 def outcome(root: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -57,9 +58,11 @@ def outcome(root: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return kept, {key: results[key] for key in measured}
 
 
-def train(context: Any, root: Path, kill: tuple[float, int] | None = None) -> float:
+def train(
+    context: Any, root: Path, options: list[str], kill: tuple[float, int] | None = None
+) -> float:
     """Trains in a child, killed after some seconds with some signal; returns its seconds."""
-    child = context.Process(target=fit, args=(str(root),))
+    child = context.Process(target=fit, args=(str(root), options))
     started = time.monotonic()
     child.start()
     if kill is not None:
@@ -74,22 +77,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--times", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
+    options, of_fit = parser.parse_known_args()
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["regularizer_collection.__main__"])
     rng = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as folder:
         whole = Path(folder) / "whole"
-        train(context, Path(folder) / "warm-up")
-        seconds = train(context, whole)
+        train(context, Path(folder) / "warm-up", of_fit)
+        seconds = train(context, whole, of_fit)
         expected, expected_results = outcome(whole)
         for number in range(options.times):
             root = Path(folder) / f"killed_{number}"
             kills = []
             for _ in range(rng.randint(1, 3)):
                 kills.append((rng.uniform(0.1, seconds), rng.choice(SIGNALS)))
-                train(context, root, kills[-1])
-            train(context, root)
+                train(context, root, of_fit, kills[-1])
+            train(context, root, of_fit)
             found, results = outcome(root)
             torch.testing.assert_close(found, expected, rtol=0, atol=0)
             assert results == expected_results

@@ -208,7 +208,9 @@ class KillItselfOnce(Callback):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_a_run_killed_for_memory_is_named_with_its_cause_and_goes_on_later(tmp_path, capsys):
+def test_a_run_killed_for_memory_is_named_with_its_cause_and_goes_on_later(
+    tmp_path, capsys, preloaded
+):
     study = ["study", "--variants", "no_reg,l2", "--seeds", "0", "--root", str(tmp_path)]
     study += ["--overlay", "smoke.yaml", *TINY, "--trainer.callbacks", f"{THIS}.KillItselfOnce"]
     killed, other = tmp_path / "no_reg/seed_0", tmp_path / "l2/seed_0"

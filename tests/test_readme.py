@@ -58,7 +58,7 @@ def test_every_fit_is_understood(command, own_files, capsys):
     assert "class_path" in capsys.readouterr().out
 
 
-def test_a_regularizer_of_ones_own_trains_and_has_its_row(own_files):
+def test_a_regularizer_of_ones_own_trains_and_has_its_row(own_files, preloaded):
     (fit,) = (command for command in FITS if "logit_norm.yaml" in command)
     assert main([*fit, "--trainer.enable_progress_bar", "false"]) == 0
     (study,) = (c for c in COMMANDS if c[0] == "study" and "no_reg,logit_norm.yaml" in c)
@@ -72,7 +72,7 @@ def test_a_regularizer_of_ones_own_trains_and_has_its_row(own_files):
     assert "logit_norm" in (own_files / "report" / "report.md").read_text()
 
 
-def test_the_studys_commands_run(own_files):
+def test_the_studys_commands_run(own_files, preloaded):
     (study,) = (c for c in COMMANDS if c[0] == "study" and "demo.yaml" in c)
     smoke = ["smoke.yaml" if word == "demo.yaml" else word for word in study]
     short = ["l2" if word == "svb,l2" else "0" if word == "0,1" else word for word in smoke]

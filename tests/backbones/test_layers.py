@@ -28,7 +28,7 @@ def gradient(network, regularizers, inputs):
 
 
 @pytest.mark.parametrize("name", REGULARIZERS)
-def test_in_bfloat16_they_are_as_near_to_float64_as_torchvisions(name):
+def test_in_bfloat16_they_are_as_near_to_float64_as_torchvisions(name, monkeypatch):
     def errors(network):
         with torch.autocast("cpu", torch.bfloat16):
             terms, gradients = gradient(network, REGULARIZERS[name], images())
@@ -44,10 +44,34 @@ def test_in_bfloat16_they_are_as_near_to_float64_as_torchvisions(name):
     )
     exact.total.backward()
     expected = (exact.logits, gradients())
-    ours, theirs = errors(ResNet18(10, dropout=0.0)), errors(resnet18(num_classes=10))
+    theirs = errors(resnet18(num_classes=10))
     assert theirs[0] < 0.1  # so that the comparison means something
-    assert ours[0] < 1.3 * theirs[0]
-    assert ours[1] < 1.2 * theirs[1]
+    for has_products in (True, False):
+        monkeypatch.setattr(layers, "HAS_BFLOAT16_PRODUCTS", has_products)
+        ours = errors(ResNet18(10, dropout=0.0))
+        assert ours[0] < 1.3 * theirs[0]
+        assert ours[1] < 1.2 * theirs[1]
+
+
+def test_bfloat16_is_rounded_alike_on_processors_with_and_without_kernels_for_it(monkeypatch):
+    """Both sum in float32 and round once; the last bit may differ by the order of the sum."""
+    conv = layers.LiveTapConv2d(64, 32, 3, padding=1)
+    maps = torch.randn(4, 64, 8, 8, generator=torch.Generator().manual_seed(0))
+    outputs = []
+    for has_products in (True, False):
+        monkeypatch.setattr(layers, "HAS_BFLOAT16_PRODUCTS", has_products)
+        with torch.autocast("cpu", torch.bfloat16):
+            outputs.append(conv(maps))
+    with_kernels, without = outputs
+    assert with_kernels.dtype == without.dtype == torch.bfloat16
+    torch.testing.assert_close(without, with_kernels, rtol=2**-7, atol=1e-6)
+    exact = torch.nn.functional.conv2d(
+        maps.bfloat16().double(),
+        conv.weight.bfloat16().double(),
+        conv.bias.bfloat16().double(),
+        padding=1,
+    )
+    torch.testing.assert_close(without.double(), exact, rtol=2**-8, atol=1e-6)
 
 
 def test_in_bfloat16_they_are_still_the_fast_ones(monkeypatch):

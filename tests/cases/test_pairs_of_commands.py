@@ -5,6 +5,7 @@ from contextlib import chdir
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 import torch
 import yaml
 from hypothesis import Phase, given, settings
@@ -16,6 +17,7 @@ from regularizer_collection.runtime.identity import LENGTH, Identity
 from regularizer_collection.runtime.launch import identity_of
 from tests.cases.conftest import TINY, snapshot
 
+pytestmark = pytest.mark.usefixtures("preloaded")
 LAST = "runs/no_reg/seed_0/checkpoints/last.ckpt"
 OPTIONS = st.sampled_from(
     [

@@ -21,6 +21,9 @@ LAST = f"runs/{RUN}/checkpoints/last.ckpt"
 TRUSTED = ("--allow_imports", "tests")
 
 
+pytestmark = pytest.mark.usefixtures("preloaded")
+
+
 def last_line(capfd):
     (line,) = (o for o in capfd.readouterr().err.splitlines() if o.startswith("error: "))
     return line

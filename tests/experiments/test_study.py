@@ -78,7 +78,7 @@ def test_a_study_side_by_side_that_was_killed_ends_with_the_same_tables(study, t
         )
 
 
-def test_a_run_that_fails_is_reported_and_the_others_go_on(tmp_path, capsys):
+def test_a_run_that_fails_is_reported_and_the_others_go_on(tmp_path, capsys, preloaded):
     args = command(tmp_path, "no_reg,jacobi", "0")
     assert main([*args, "--model.lambda_jacobian", "0.1"]) == 1
     printed = capsys.readouterr().out
@@ -238,7 +238,7 @@ def test_a_run_continues_from_its_checkpoint(tmp_path):
     assert run.command[-2:] == ["--ckpt_path", "last"]
 
 
-def test_a_run_that_is_not_tested_is_told_and_tested_by_the_next_study(tmp_path, capsys):
+def test_a_run_that_is_not_tested_is_told_and_tested_by_the_next_study(tmp_path, capsys, preloaded):
     one = command(tmp_path, "no_reg", "0")
     assert main([*one, "--options=[--test=false]"]) == 1
     log = tmp_path / "no_reg" / "seed_0" / "run.log"
@@ -247,7 +247,7 @@ def test_a_run_that_is_not_tested_is_told_and_tested_by_the_next_study(tmp_path,
     assert main(one) == 0
 
 
-def test_each_point_of_a_grid_is_a_variant_of_its_own(tmp_path, capsys):
+def test_each_point_of_a_grid_is_a_variant_of_its_own(tmp_path, capsys, preloaded):
     args = command(tmp_path, "svb", "0")
     assert main([*args, "--grid", "model.eps=0.1,0.5", "--trainer.max_epochs", "1"]) == 0
     printed = capsys.readouterr().out
@@ -258,7 +258,7 @@ def test_each_point_of_a_grid_is_a_variant_of_its_own(tmp_path, capsys):
     assert record["identity"]["settings"]["model.init_args.eps"] == 0.5
 
 
-def test_a_variant_that_is_a_path_stays_below_the_root(tmp_path):
+def test_a_variant_that_is_a_path_stays_below_the_root(tmp_path, preloaded):
     config = tmp_path / "elsewhere" / "mine.yaml"
     config.parent.mkdir()
     config.write_text("model:\n  class_path: L2Classifier\n")
@@ -267,7 +267,7 @@ def test_a_variant_that_is_a_path_stays_below_the_root(tmp_path):
     assert {path.name for path in config.parent.iterdir()} == {"mine.yaml"}
 
 
-def test_a_run_without_a_number_of_epochs_is_made(tmp_path):
+def test_a_run_without_a_number_of_epochs_is_made(tmp_path, preloaded):
     args = [*command(tmp_path, "no_reg", "0"), "--trainer.max_epochs", "null"]
     assert main([*args, "--trainer.max_steps", "4"]) == 0
     results = json.loads((tmp_path / "no_reg/seed_0/results.json").read_text())
