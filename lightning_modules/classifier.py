@@ -145,7 +145,7 @@ class Classifier(LightningModule):
         for name, penalty in terms.penalties.items():
             self.log(f"train/{name}", penalty)
         self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
-        if self.trainer.global_step < _WATCHED_STEPS and terms.penalties:
+        if self.trainer.global_step < _WATCHED_STEPS and terms.penalties and self.loggers:
             self._log_gradient_ratio(terms)
         return terms.total
 
