@@ -87,6 +87,7 @@ def write_report(
         table.to_csv(folder / f"{_file_name(name)}.csv")
     for name, figure in figures.items():
         figure.savefig(folder / f"{_file_name(name)}.png", dpi=110)
+        figure.set_layout_engine("none")  # laid out; the page draws it as it is
     opening = [*([] if said is None else [said.replace("\n", " ")]), _what_was_run(results)]
     notes = _notes(df, results, baseline)
     shown = _with_numbers(df, tables)

@@ -21,7 +21,7 @@ CIFAR100 = HERE.parent.parent / "shared" / "cifar100"
 _LONG = ("test_study.py", "test_pairs_of_commands.py")
 _WHOLE_COMMANDS = (
     *_LONG,
-    *("test_command_line.py", "test_lightning_features.py", "test_platforms.py"),
+    *("test_command_line.py", "test_lightning_features.py", "test_page.py", "test_platforms.py"),
 )
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the numbers that tests expect are a CPU's
 

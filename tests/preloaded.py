@@ -1,4 +1,4 @@
-"""Runs of a study in children of a process that has imported everything, which takes seconds."""
+"""Processes forked from one that has imported everything, which takes seconds."""
 
 import multiprocessing
 import os

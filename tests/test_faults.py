@@ -1,7 +1,6 @@
 """What can go wrong around a run: each ends it with one clear line and loses nothing finished."""
 
 import json
-import multiprocessing
 import os
 import pickle
 import resource
@@ -20,12 +19,9 @@ from torch import nn
 from regularizer_collection.__main__ import main
 from regularizer_collection.datamodules import Shapes100DataModule
 from tests.conftest import fill
+from tests.preloaded import FORK_SERVER
 
 THIS = __name__
-
-# Runs are forked from a process that has imported everything and started nothing.
-FORK_SERVER = multiprocessing.get_context("forkserver")
-FORK_SERVER.set_forkserver_preload([THIS])
 
 
 class TinyNet(nn.Sequential):

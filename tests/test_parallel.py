@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.multiprocessing
 from pytorch_lightning import Callback, Trainer
 from torch import nn
 
@@ -30,6 +31,17 @@ from regularizer_collection.lightning_modules import (
     SVBClassifier,
     SyncBatchNorm,
 )
+
+
+@pytest.fixture(autouse=True)
+def preloaded_processes(monkeypatch):
+    """Spawned processes need not import everything again."""
+    start = torch.multiprocessing.start_processes
+
+    def fork(*args, **kwargs):
+        return start(*args, **kwargs | {"start_method": "forkserver"})
+
+    monkeypatch.setattr(torch.multiprocessing, "start_processes", fork)
 
 
 class FrozenStatistics(nn.BatchNorm2d):

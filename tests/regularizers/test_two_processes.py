@@ -75,7 +75,7 @@ def of_two_processes(tmp_path_factory):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    mp.spawn(process, (port, path), nprocs=2)
+    mp.start_processes(process, (port, path), nprocs=2, start_method="forkserver")
     return torch.load(path, weights_only=True)
 
 
