@@ -79,10 +79,20 @@ def test_a_run_without_a_seed_is_refused(seed, run, capfd):
     assert f"seed_everything is {seed.capitalize()}; give a number" in last_line(capfd)
 
 
+@pytest.fixture(scope="module")
+def finished_runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(TINY))
+    configs = ("--config", "no_reg.yaml", "--config", str(folder / "tiny.yaml"))
+    root = ("--trainer.default_root_dir", str(folder / "runs"))
+    assert main(["fit", *configs, "--variant", "no_reg", *root, *TRUSTED]) == 0
+    return folder / "runs"
+
+
 @pytest.fixture
-def finished(run, here):
-    """A finished run, and what its folder held."""
-    assert run("fit") == 0
+def finished(finished_runs, here):
+    """The folder of a finished run."""
+    shutil.copytree(finished_runs, here / "runs")
     return here / "runs" / RUN
 
 
