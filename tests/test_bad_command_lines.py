@@ -45,9 +45,9 @@ OUT_OF_RANGE = st.one_of(
     st.tuples(st.just("data.val_size"), st.integers(10**6, 10**40)),
 )
 KINDS = {
-    "wrong value": (st.tuples(st.sampled_from(NUMBERS), WRONG), 250),
-    "misspelt key": (st.tuples(MISSPELT, st.just("1")), 100),
-    "out of range": (OUT_OF_RANGE, 150),
+    "wrong value": (st.tuples(st.sampled_from(NUMBERS), WRONG), 220),
+    "misspelt key": (st.tuples(MISSPELT, st.just("1")), 200),
+    "out of range": (OUT_OF_RANGE, 80),
 }
 
 

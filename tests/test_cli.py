@@ -12,6 +12,7 @@ from regularizer_collection.runtime.cli import RegularizerCLI
 from regularizer_collection.runtime.config_files import FOLDER
 from regularizer_collection.runtime.run_lock import run_lock
 
+TINY = ("--model.backbone", "tests.cases.tiny.TinyNet")
 ADDITIONS = sorted(path.stem for path in FOLDER.glob("with_*.yaml"))
 
 
@@ -24,6 +25,7 @@ def run(tmp_path):
             [
                 command,
                 *("--config", config, "--config", "smoke.yaml"),
+                *("--data.train_size", "80", "--data.batch_size", "20"),
                 *("--trainer.default_root_dir", str(tmp_path / "runs")),
                 *("--trainer.enable_progress_bar", "false"),
                 *("--allow_imports", __name__.partition(".")[0]),
@@ -99,7 +101,7 @@ def test_weight_decay_combines_with_any_variant_under_either_spelling(run, capfd
 def test_the_scheduler_of_the_command_line_is_the_one_that_acts(run, tmp_path):
     step_lr = "torch.optim.lr_scheduler.StepLR"
     args = ("--lr_scheduler", step_lr, "--lr_scheduler.step_size", "1", "--trainer.max_epochs", "1")
-    assert run("fit", *args) == 0
+    assert run("fit", *TINY, *args) == 0
     checkpoint = load(tmp_path / "runs/no_reg/seed_0")
     assert checkpoint["optimizer_states"][0]["param_groups"][0]["lr"] == pytest.approx(0.1 * 0.1**4)
 
@@ -153,12 +155,12 @@ def load(run_folder):
 def test_a_run_leaves_config_events_and_checkpoint_and_never_touches_a_finished_one(
     run, tmp_path, capfd
 ):
-    assert run("fit", "--trainer.max_epochs", "1") == 0
+    assert run("fit", *TINY, "--trainer.max_epochs", "1") == 0
     first = tmp_path / "runs/no_reg/seed_0"
     names = {path.name.split(".")[0] for path in first.iterdir()}
     assert {"config", "events", "checkpoints", "results", "planes"} <= names
     before = load(first)["state_dict"]
-    assert run("fit", "--trainer.max_epochs", "1", "--model.optimizer.lr", "0.5") == 0
+    assert run("fit", *TINY, "--trainer.max_epochs", "1", "--model.optimizer.lr", "0.5") == 0
     torch.testing.assert_close(load(first)["state_dict"], before, rtol=0, atol=0)
     second = tmp_path / "runs/no_reg/seed_0_run_2"
     config = yaml.safe_load((second / "config.yaml").read_text())
@@ -166,13 +168,13 @@ def test_a_run_leaves_config_events_and_checkpoint_and_never_touches_a_finished_
 
 
 def test_testing_a_run_keeps_the_config_that_trained_it(run, tmp_path):
-    assert run("fit", "--trainer.max_epochs", "1") == 0
+    assert run("fit", *TINY, "--trainer.max_epochs", "1") == 0
     folder = tmp_path / "runs/no_reg/seed_0"
     before = (folder / "config.yaml").read_text()
     results = json.loads((folder / "results.json").read_text())
     (folder / "results.json").unlink()
     checkpoint = str(folder / "checkpoints/last.ckpt")
-    assert run("test", "--ckpt_path", checkpoint) == 0
+    assert run("test", *TINY, "--ckpt_path", checkpoint) == 0
     assert (folder / "config.yaml").read_text() == before
     again = json.loads((folder / "results.json").read_text())
     for key in ("test", "measurements", "history", "fingerprint", "facts"):
@@ -180,20 +182,22 @@ def test_testing_a_run_keeps_the_config_that_trained_it(run, tmp_path):
 
 
 def test_untrained_weights_leave_no_results(run, tmp_path):
-    assert run("test") == 0
+    assert run("test", *TINY) == 0
     assert not list(tmp_path.rglob("results.json"))
 
 
 def test_robustness_and_calibration_are_in_the_results(run, tmp_path):
     attacks = ("--robustness.num_images", "2", "--robustness.num_steps", "1")
-    assert run("fit", *attacks, "--robustness.distance_steps", "2") == 0
+    assert (
+        run("fit", "--trainer.max_epochs", "1", *attacks, "--robustness.distance_steps", "2") == 0
+    )
     results = json.loads((tmp_path / "runs/no_reg/seed_0/results.json").read_text())
     assert results["measurements"]["robustness"]["num_images"] == 2
     assert results["measurements"]["calibration"]["num_images"] == 10
 
 
 def test_a_fit_without_a_test_says_how_to_test_later(run, tmp_path, capsys):
-    assert run("fit", "--test", "false") == 0
+    assert run("fit", "--trainer.max_epochs", "1", "--test", "false") == 0
     folder = next((tmp_path / "runs").glob("*/seed_0"))
     assert not (folder / "results.json").exists()
     later = capsys.readouterr().out.split("no results yet: python cli.py ")[1].split()
@@ -265,7 +269,7 @@ def test_predict_gives_probabilities(run):
         ("l2.yaml", ("--model.weight_decay", "-1"), "weight_decay is -1.0; give 0 or more"),
         ("no_reg.yaml", ("--model.backbone.dropout", "1.5"), "dropout is 1.5; give a probability"),
         ("no_reg.yaml", ("--trainer.max_epoch", "3"), "did you mean max_epochs?"),
-        ("no_reg.yaml", ("--data.val_size", "400"), "val_size is 400, the training split has 400"),
+        ("no_reg.yaml", ("--data.val_size", "400"), "val_size is 400, the training split has 80"),
         ("no_reg.yaml", ("--data.batchsize", "4"), "did you mean batch_size?"),
         ("jacoby.yaml", (), "no config jacoby.yaml here or in"),
         ("no_reg.yaml", ("--ckpt_path", "nowhere.ckpt"), "nowhere.ckpt"),
@@ -285,9 +289,9 @@ def test_missing_data_gets_one_line(tmp_path, error):
 
 
 def test_a_checkpoint_of_another_variant_gets_one_line(run, tmp_path, error):
-    assert run("fit", "--trainer.max_epochs", "1") == 0
+    assert run("fit", *TINY, "--trainer.max_epochs", "1") == 0
     checkpoint = tmp_path / "runs/no_reg/seed_0/checkpoints/last.ckpt"
-    line = error("--ckpt_path", str(checkpoint), command="test", config="l2.yaml")
+    line = error(*TINY, "--ckpt_path", str(checkpoint), command="test", config="l2.yaml")
     assert "holds NoRegClassifier, the config asks for L2Classifier" in line
 
 
@@ -320,12 +324,12 @@ def test_a_class_of_another_package_needs_leave(tmp_path, capfd):
 
 
 def test_a_truncated_checkpoint_is_passed_over_when_a_run_continues(run, tmp_path):
-    assert run("fit", "--trainer.max_epochs", "3") == 0
+    assert run("fit", *TINY, "--trainer.max_epochs", "3") == 0
     folder = tmp_path / "runs/no_reg/seed_0"
     whole = load(folder)["state_dict"]
     os.truncate(folder / "checkpoints/last.ckpt", 1000)
     with pytest.warns(UserWarning, match=r"previous.ckpt is used instead"):
-        assert run("fit", "--trainer.max_epochs", "3", "--ckpt_path", "last") == 0
+        assert run("fit", *TINY, "--trainer.max_epochs", "3", "--ckpt_path", "last") == 0
     torch.testing.assert_close(load(folder)["state_dict"], whole, rtol=0, atol=0)
 
 

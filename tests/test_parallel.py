@@ -287,5 +287,6 @@ def test_a_process_that_dies_ends_the_run_with_an_error(callback, tmp_path):
     name = f"tests.test_parallel.{callback.__name__}"
     done = fit_in_two_processes(tmp_path, "no_reg.yaml", "--trainer.callbacks", name)
     assert done.returncode != 0
-    assert "error: " in done.stderr
+    # Lightning looks after the other processes every 5 seconds, and may come before gloo's error.
+    assert "error: " in done.stderr or "terminated with code" in done.stderr
     assert not list(tmp_path.rglob("results.json"))
