@@ -121,7 +121,10 @@ class RegularizerCLI(LightningCLI):
     def asked(self) -> dict[str, Any]:
         """Returns the config of the command, in which a user's own files are what is in them."""
         config = self.config[self.subcommand].as_dict()
-        config["own_code"] = own_code_hashes(config)
+        trained = (config["model"], config["data"], config["trainer"]["callbacks"])
+        config["own_code"] = own_code_hashes(trained)
+        if measured := own_code_hashes(config["evaluation"]):
+            config["evaluation"]["own_code"] = measured
         if path := config.get("initial_weights"):
             config["initial_weights"] = file_hash(Path(path))
         return config

@@ -9,14 +9,14 @@ from typing import Any
 from regularizer_collection.runtime.allowed_imports import ALLOWED
 
 
-def own_code_hashes(config: Mapping[str, Any]) -> dict[str, str]:
+def own_code_hashes(config: Any) -> dict[str, str]:
     """Returns the hash of each file that defines what a config names, by the module's name.
 
     Files of this project and its packages are left out, as their versions are recorded. What a
     file imports in its turn is not looked at.
 
     Args:
-        config: Config of nested dictionaries and lists, whose classes have been imported.
+        config: Part of a config, nested dictionaries and lists, whose classes have been imported.
     """
     hashes = {}
     for name in _strings(config):

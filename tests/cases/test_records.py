@@ -13,6 +13,7 @@ import yaml
 from PIL import Image
 
 from regularizer_collection.__main__ import main
+from regularizer_collection.experiments import run as run_module
 from regularizer_collection.experiments.collect import collect_results, load_results
 from tests.cases.conftest import TINY, results, snapshot
 
@@ -431,6 +432,13 @@ class TestRepeating:
         assert snapshot(here / "s") == before
 
 
+PLANES = """
+from regularizer_collection.callbacks import DataPlanes
+
+class Own(DataPlanes):
+    def __init__(self) -> None:
+        super().__init__({num_planes}, resolution=9)
+"""
 PENALTY = """
 from regularizer_collection.regularizers import Penalty
 
@@ -474,6 +482,28 @@ class TestOwnCode:
         assert snapshot(here / "runs") == before
         assert run("fit", *own, "--seed_everything", "1", config="own.yaml") == 0
         assert last_is_refused(main(["report", "runs"]))
+
+    def test_that_only_measures_is_measured_with_again(self, here, capfd):
+        def write(num_planes):
+            (here / "own_planes.py").write_text(PLANES.format(num_planes=num_planes))
+            sys.modules.pop("own_planes", None)
+            run_module._config_of.cache_clear()
+
+        write(2)
+        sets = {"plane_sets": [{"class_path": "own_planes.Own"}]}
+        evaluation = {"evaluation": TINY["evaluation"] | sets}
+        (here / "own.yaml").write_text(yaml.safe_dump(TINY | evaluation))
+        args = [*study_of("own.yaml"), "--allow_imports", "own_planes"]
+        assert main(args) == 0
+        facts = results(here / "s" / RUN)["facts"]
+        write(30)
+        assert main(args) == 0
+        assert "no_reg seed 0 is measured again: evaluation.own_code is" in capfd.readouterr().out
+        again = results(here / "s" / RUN)
+        assert again["facts"] == facts
+        assert len(again["measurements"]["planes"]["data"]["image_indices"]) == 30
+        assert main(args) == 0
+        assert "1 of them finished before" in capfd.readouterr().out
 
 
 def draw_pictures(folder, seed):
