@@ -1,12 +1,12 @@
 """Files of a user's own that a config names."""
 
-import hashlib
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from regularizer_collection.runtime.allowed_imports import ALLOWED
+from regularizer_collection.runtime.initial_weights import file_hash
 
 
 def own_code_hashes(config: Any) -> dict[str, str]:
@@ -24,7 +24,7 @@ def own_code_hashes(config: Any) -> dict[str, str]:
         path = getattr(sys.modules.get(module), "__file__", None)
         is_ours = module.partition(".")[0] in ALLOWED
         if path and not is_ours and hasattr(sys.modules[module], attribute):
-            hashes[module] = hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
+            hashes[module] = file_hash(Path(path))
     return hashes
 
 
