@@ -85,11 +85,14 @@ class ResNet18(ResNet):
         return self.fc(self.dropout(self.avgpool(x).flatten(1)))
 
     def folded(self) -> Self:
-        """Makes a network for inference, each batch normalisation folded into its convolution."""
+        """Makes a network for inference, each batch normalisation folded into its convolution.
+
+        What is left as it is shares its memory with this one.
+        """
         with torch.device("meta"):
             network = type(self)(**self.arguments)
         network.load_state_dict(
-            {name: tensor.detach().clone() for name, tensor in self.state_dict().items()},
+            {name: tensor.detach() for name, tensor in self.state_dict().items()},
             assign=True,
         )
         network.eval().requires_grad_(False)

@@ -18,12 +18,17 @@ QUIET = (
 )
 HERE = Path(__file__).parent
 CIFAR100 = HERE.parent.parent / "shared" / "cifar100"
+CASES = HERE / "cases"
 _LONG = ("test_study.py", "test_pairs_of_commands.py")
-_WHOLE_COMMANDS = (
-    *_LONG,
-    *("test_command_line.py", "test_lightning_features.py", "test_page.py", "test_platforms.py"),
-)
+_WHOLE_COMMANDS = (*_LONG, "test_page.py", "test_report.py")
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the numbers that tests expect are a CPU's
+# Beside other tests, Ray's workers of niceness 15 would hardly ever run.
+os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112, the name is Ray's
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: some tests wait for processes and timers."""
+    return len(os.sched_getaffinity(0)) + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -31,16 +36,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.parent != HERE and item.path.name not in _LONG)
 
 
-def _is_whole_command(path: Path) -> bool:
-    return path.parent == HERE or path.name in _WHOLE_COMMANDS
+def _is_counted(item: pytest.Item) -> bool:
+    path = item.path
+    is_whole_command = path.parent in (HERE, CASES) or path.name in _WHOLE_COMMANDS
+    return not is_whole_command or item.get_closest_marker("counted") is not None
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Whole commands are not counted by coverage, which would double the time that they take."""
+    """Of whole commands coverage counts those marked so: it doubles the time that they take."""
     paused = []
     # In a worker of xdist pytest-cov starts two, and the first goes on where the second stops.
-    while _is_whole_command(item.path) and (coverage := Coverage.current()):
+    while not _is_counted(item) and (coverage := Coverage.current()):
         coverage.stop()
         paused.append(coverage)
     try:

@@ -109,6 +109,7 @@ class TestContinuing:
         assert line.endswith("to begin with its weights give --initial_weights")
         assert snapshot(here / "runs") == before
 
+    @pytest.mark.counted
     def test_with_other_options_is_refused_by_name(self, finished, run, here, capfd):
         before = snapshot(here / "runs")
         args = ("--ckpt_path", "last", "--trainer.max_epochs", "3", "--optimizer.lr", "0.5")
@@ -116,6 +117,7 @@ class TestContinuing:
         assert "optimizer.init_args.lr is 0.5 here and 0.1 there" in last_line(capfd)
         assert snapshot(here / "runs") == before
 
+    @pytest.mark.counted
     @pytest.mark.parametrize(
         ("length", "message"),
         [
@@ -211,6 +213,7 @@ class TestInitialWeights:
         assert run("fit", "--initial_weights", "nowhere.pth") == 2
         assert f"no file {here / 'nowhere.pth'}; give" in last_line(capfd)
 
+    @pytest.mark.counted
     def test_of_another_network_are_refused(self, finished, run, capfd):
         wide = ("--model.backbone.width", "8", "--variant", "wide")
         assert run("fit", "--initial_weights", LAST, *wide) == 2
@@ -220,6 +223,7 @@ class TestInitialWeights:
 class TestTesting:
     """Only a run's own final weights on its own data and planes renew its results."""
 
+    @pytest.mark.counted
     def test_the_same_again_gives_the_same_results(self, finished, run):
         before = results(finished)
         assert run("test", "--ckpt_path", LAST) == 0
@@ -274,6 +278,7 @@ class TestTesting:
         assert run("validate", "--ckpt_path", LAST, "--trainer.logger", "true") == 0
         assert snapshot(finished) == before
 
+    @pytest.mark.counted
     @pytest.mark.parametrize("command", ["test", "predict"])
     def test_weights_that_nothing_trained_are_told(self, command, run, capfd):
         assert run(command) == 0
@@ -408,6 +413,7 @@ class TestRepeating:
         assert main([*args, "--evaluation.resolution", "9"]) == 0
         assert "1 of them finished before" in capfd.readouterr().out
 
+    @pytest.mark.counted
     def test_a_study_that_measures_otherwise_what_is_gone_is_refused_by_name(self, here, capfd):
         args = [*study_of("tiny.yaml"), "--trainer.enable_checkpointing", "false"]
         assert main(args) == 0
@@ -515,6 +521,7 @@ def draw_pictures(folder, seed):
         Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(path)
 
 
+@pytest.mark.counted
 def test_one_process_is_the_default_on_any_machine(capfd):
     with pytest.raises(SystemExit):
         main(["fit", "--config", "no_reg.yaml", "--print_config"])

@@ -169,7 +169,7 @@ def coarser(results):
         constant,
         coarser,
         without("measurements", "spectra"),
-        without("measurements", "planes", "random"),
+        pytest.param(without("measurements", "planes", "random"), marks=pytest.mark.counted),
         without("measurements", "planes", "random", "zoom_levels", ZOOMS[1]),
         without("history", "test_curve/accuracy"),
     ],
@@ -206,12 +206,14 @@ def test_paths_are_expanded(leave, tmp_path, monkeypatch):
     assert "| no_reg |" in readme.read_text()
 
 
+@pytest.mark.counted
 def test_a_readme_without_markers_is_refused(leave, tmp_path):
     leave("svb", 0)
     with pytest.raises(ValueError, match="the readme has no <!-- report: begin -->"):
         with_summary("# Title\n", load_results(tmp_path))
 
 
+@pytest.mark.counted
 @pytest.mark.parametrize("study", sorted(p.name for p in (PROJECT / "results").glob("*_epochs")))
 def test_the_readme_shows_the_results_in_the_repository(study):
     readme = (PROJECT / "README.md").read_text()
@@ -240,6 +242,7 @@ def test_without_the_usual_baseline_the_report_says_how_to_name_another(leave, t
     assert "--baseline names another one to compare with" in capsys.readouterr().out
 
 
+@pytest.mark.counted
 def test_a_baseline_that_is_not_there_is_refused(leave, tmp_path, capsys):
     leave("svb", 0)
     assert main(["report", str(tmp_path), "--baseline", "l1"]) == 2

@@ -19,16 +19,17 @@ from regularizer_collection.functional.boundaries import (
 )
 
 NUM_CLASSES = 100
-maps = hnp.arrays(
-    "int64",
-    hnp.array_shapes(min_dims=2, max_dims=2, max_side=9),
-    elements=st.integers(0, NUM_CLASSES - 1),
-).map(torch.from_numpy)
-coarse_maps = hnp.arrays(
-    "int64",
-    hnp.array_shapes(min_dims=2, max_dims=2, max_side=9),
-    elements=st.integers(0, 2),
-).map(torch.from_numpy)
+
+
+def maps_of(shapes, num_classes):
+    elements = st.integers(0, num_classes - 1)
+    return hnp.arrays("int64", shapes, elements=elements).map(torch.from_numpy)
+
+
+rectangles = hnp.array_shapes(min_dims=2, max_dims=2, max_side=9)
+squares = st.integers(2, 9).map(lambda side: (side, side))
+maps = maps_of(rectangles, NUM_CLASSES)
+coarse_maps = maps_of(rectangles, 3)
 fast = settings(deadline=None, max_examples=60)
 
 
@@ -78,7 +79,7 @@ def test_density_scales_with_the_spacing_of_each_axis():
 
 
 @fast
-@given(maps.filter(lambda labels: min(labels.shape) > 1 and labels.shape[0] == labels.shape[1]))
+@given(maps_of(squares, NUM_CLASSES))
 def test_density_is_the_formula_of_cauchy_and_crofton(labels: Tensor) -> None:
     size, step = len(labels), 0.3
     area = size * step * (size - 1) * step
