@@ -1,5 +1,6 @@
 """Variants x seeds in one command that can be stopped and started again."""
 
+import shlex
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -108,7 +109,8 @@ def run_study(
         failed = run_side_by_side(todo, number_of_jobs(jobs))
     for run, code in failed.items():
         print(f"failed: {run.variant} seed {run.seed}{_cause(code)}, see {run.log}")
-    print(f"{len(runs) - len(failed)} of {len(runs)} runs finished; python cli.py report {root}")
+    report = f"python cli.py report {shlex.quote(root)}"
+    print(f"{len(runs) - len(failed)} of {len(runs)} runs finished; {report}")
     return len(failed)
 
 

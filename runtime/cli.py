@@ -1,7 +1,9 @@
 """LightningCLI with a folder for each run."""
 
 import errno
+import shlex
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +58,17 @@ _SPAWNING = ("ddp_spawn", "ddp_fork", "ddp_notebook")
 
 
 class RegularizerCLI(LightningCLI):
-    """LightningCLI with a folder for each run."""
+    """LightningCLI with a folder for each run.
 
-    def __init__(self, *, args: list[str], **kwargs: Any) -> None:
+    Args:
+        args: Arguments after the program's name.
+        trusted: Packages that ``--allow_imports`` named, for commands that are told to the user.
+        kwargs: Arguments of LightningCLI.
+    """
+
+    def __init__(self, *, args: list[str], trusted: Sequence[str], **kwargs: Any) -> None:
         self._asked = next(iter(args), None)
+        self._trusted = trusted
         super().__init__(args=args, **kwargs)
 
     def _prepare_subcommand_parser(
@@ -268,10 +277,11 @@ class RegularizerCLI(LightningCLI):
     def _say_how_to_test(self) -> None:
         checkpoint = self.run_folder / "checkpoints" / "last.ckpt"
         if self.trainer.is_global_zero and checkpoint.exists():
-            print(
-                "Not tested, so there are no results yet: python cli.py test --config "
-                f"{self.run_folder / 'config.yaml'} --ckpt_path {checkpoint}"
-            )
+            command = ["test", "--config", str(self.run_folder / "config.yaml")]
+            command += ["--ckpt_path", str(checkpoint)]
+            command += [arg for name in self._trusted for arg in ("--allow_imports", name)]
+            later = f"python cli.py {shlex.join(command)}"
+            print(f"Not tested, so there are no results yet: {later}")
 
     def after_test(self) -> None:
         """Leaves the results beside the run that was tested, or in a folder of the test's own."""

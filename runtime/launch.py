@@ -71,6 +71,7 @@ def launch(args: list[str], cls: type[RegularizerCLI] = RegularizerCLI) -> Regul
             | {"description": _DESCRIPTION}
             | {command: STRICT | {"default_config_files": [str(DEFAULTS)]} for command in commands},
             args=short_keys(command_first(own, commands)),
+            trusted=trusted,
         )
 
 

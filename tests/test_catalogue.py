@@ -6,6 +6,8 @@ from regularizer_collection import regularizers
 from regularizer_collection.__main__ import main
 from regularizer_collection.regularizers import Penalty, Regularizer
 
+pytestmark = pytest.mark.counted
+
 
 def test_every_regularizer_is_listed_with_formula_source_and_defaults(capsys):
     assert main(["list"]) == 0

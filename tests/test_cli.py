@@ -1,5 +1,6 @@
 import json
 import os
+import shlex
 
 import pytest
 import torch
@@ -188,28 +189,31 @@ def test_untrained_weights_leave_no_results(run, tmp_path):
 
 def test_robustness_and_calibration_are_in_the_results(run, tmp_path):
     attacks = ("--robustness.num_images", "2", "--robustness.num_steps", "1")
-    assert (
-        run("fit", "--trainer.max_epochs", "1", *attacks, "--robustness.distance_steps", "2") == 0
-    )
+    attacks += ("--robustness.distance_steps", "2")
+    assert run("fit", *TINY, "--trainer.max_epochs", "1", *attacks) == 0
     results = json.loads((tmp_path / "runs/no_reg/seed_0/results.json").read_text())
     assert results["measurements"]["robustness"]["num_images"] == 2
     assert results["measurements"]["calibration"]["num_images"] == 10
 
 
+@pytest.mark.counted
 def test_a_fit_without_a_test_says_how_to_test_later(run, tmp_path, capsys):
-    assert run("fit", "--trainer.max_epochs", "1", "--test", "false") == 0
-    folder = next((tmp_path / "runs").glob("*/seed_0"))
+    root = tmp_path / "my runs"
+    short = ("--trainer.max_epochs", "1", "--trainer.default_root_dir", str(root))
+    assert run("fit", *TINY, *short, "--test", "false") == 0
+    folder = root / "no_reg" / "seed_0"
     assert not (folder / "results.json").exists()
-    later = capsys.readouterr().out.split("no results yet: python cli.py ")[1].split()
-    assert main(later) == 0
+    later = capsys.readouterr().out.split("no results yet: python cli.py ")[1]
+    assert main(shlex.split(later)) == 0
     facts = json.loads((folder / "results.json").read_text())["facts"]
     assert facts == json.loads((folder / "run.json").read_text())["facts"]
 
 
 def test_a_saved_config_repeats_the_run(run, tmp_path):
-    assert run("fit", "--trainer.max_epochs", "1", config="svb.yaml") == 0
+    assert run("fit", *TINY, "--trainer.max_epochs", "1", config="svb.yaml") == 0
     first = tmp_path / "runs/svb/seed_0"
-    assert main(["fit", "--config", str(first / "config.yaml")]) == 0
+    again = ["fit", "--config", str(first / "config.yaml"), "--allow_imports", "tests"]
+    assert main(again) == 0
     torch.testing.assert_close(
         load(tmp_path / "runs/svb/seed_0_run_2")["state_dict"],
         load(first)["state_dict"],
@@ -219,7 +223,7 @@ def test_a_saved_config_repeats_the_run(run, tmp_path):
 
 
 def test_resuming_from_last_continues_schedule_bounding_and_shuffle(run, tmp_path):
-    settings = ("--model.every_n_steps", "3", "--trainer.max_epochs", "3")
+    settings = (*TINY, "--model.every_n_steps", "3", "--trainer.max_epochs", "3")
     assert run("fit", *settings, config="svb.yaml") == 0
     whole = load(tmp_path / "runs/svb/seed_0")
     stopped = ("--variant", "stopped")
@@ -256,6 +260,7 @@ def test_predict_gives_probabilities(run):
     assert run("predict", "--trainer.fast_dev_run", "true") == 0
 
 
+@pytest.mark.counted
 @pytest.mark.parametrize(
     ("config", "args", "expected"),
     [
@@ -314,7 +319,7 @@ def test_a_third_partys_data_set_plugs_in(run):
 
     globals()["Blank"] = Blank
     Blank.__qualname__ = "Blank"
-    assert run("fit", "--data", f"{__name__}.Blank", "--data.batch_size", "20") == 0
+    assert run("fit", *TINY, "--data", f"{__name__}.Blank", "--data.batch_size", "20") == 0
 
 
 def test_a_class_of_another_package_needs_leave(tmp_path, capfd):
@@ -333,6 +338,7 @@ def test_a_truncated_checkpoint_is_passed_over_when_a_run_continues(run, tmp_pat
     torch.testing.assert_close(load(folder)["state_dict"], whole, rtol=0, atol=0)
 
 
+@pytest.mark.counted
 def test_a_folder_in_use_gets_one_line(tmp_path, error):
     with run_lock(tmp_path / "runs/no_reg/seed_0"):
         assert "is in use by process" in error()

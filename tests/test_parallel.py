@@ -265,6 +265,7 @@ def fit_in_two_processes(root, config, *options):
         *(sys.executable, "cli.py", "fit", "--config", config, "--config", "smoke.yaml"),
         *("--trainer.devices", "2", "--trainer.accelerator", "cpu"),
         *("--trainer.default_root_dir", str(root), "--allow_imports", "tests", *options),
+        *("--model.backbone", "tests.cases.tiny.TinyNet"),
     ]
     # A hang lasts gloo's 30 minutes.
     return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=150)

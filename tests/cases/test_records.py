@@ -457,6 +457,7 @@ class Norm(Penalty):
 class TestOwnCode:
     """A regularizer of one's own is what stands in its file, not its name."""
 
+    @pytest.mark.counted
     def test_that_was_edited_is_another_run(self, run, here, capfd):
         def write(value):
             (here / "own_norm.py").write_text(PENALTY.format(value=value))

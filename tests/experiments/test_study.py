@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -31,7 +32,7 @@ def command(root, variants="no_reg,svb", seeds="0,1"):
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory, preloaded):
-    root = tmp_path_factory.mktemp("study")
+    root = tmp_path_factory.mktemp("study of two")
     assert main([*command(root), "--jobs", "1"]) == 0
     return root
 
@@ -53,7 +54,9 @@ def test_every_run_leaves_its_results_and_its_log(study):
 def test_finished_runs_are_skipped(study, capsys):
     before = {path: path.stat().st_mtime_ns for path in study.rglob("*") if path.is_file()}
     assert main(command(study)) == 0
-    assert "4 runs, 4 of them finished before" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "4 runs, 4 of them finished before" in printed
+    assert shlex.split(printed.split("python cli.py ")[1]) == ["report", str(study)]
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
@@ -126,6 +129,7 @@ def test_ray_makes_a_run_again_whose_worker_was_killed(tmp_path):
     assert (tmp_path / "made").exists()
 
 
+@pytest.mark.counted
 @pytest.mark.parametrize(
     ("args", "message"),
     [
@@ -181,13 +185,11 @@ def head():
 
 
 def test_a_cluster_that_was_started_by_hand_lets_us_in_and_makes_the_run(head, tmp_path):
-    options = ("--overlay", "smoke.yaml", "--data.train_size", "60", "--data.test_size", "40")
-    command = [
-        *(sys.executable, str(PROJECT / "cli.py"), "study", "--variants", "no_reg"),
-        *("--seeds", "0", "--root", str(tmp_path / "runs"), "--data.batch_size", "20", *options),
+    args = [
+        *(sys.executable, str(PROJECT / "cli.py"), *command(tmp_path / "runs", "no_reg", "0")),
         *("--engine", "ray", "--ray_address", head, "--cpus_per_run", "1"),
     ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=480, cwd=tmp_path)
+    done = subprocess.run(args, capture_output=True, text=True, timeout=480, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "no_reg seed 0: finished" in done.stdout
     assert (tmp_path / "runs/no_reg/seed_0/results.json").exists()
