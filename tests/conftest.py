@@ -19,32 +19,33 @@ QUIET = (
 HERE = Path(__file__).parent
 CIFAR100 = HERE.parent.parent / "shared" / "cifar100"
 CASES = HERE / "cases"
-_LONG = ("test_study.py", "test_pairs_of_commands.py")
-_WHOLE_COMMANDS = (*_LONG, "test_page.py", "test_report.py")
+_LONG = ("test_study.py", "test_pairs_of_commands.py", "test_every_module.py")
+_WHOLE_RUNS = (*_LONG, "test_page.py", "test_report.py")
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the numbers that tests expect are a CPU's
 # Beside other tests, Ray's workers of niceness 15 would hardly ever run.
 os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112, the name is Ray's
 
 
-def pytest_xdist_auto_num_workers() -> int:
+@pytest.hookimpl(wrapper=True)
+def pytest_xdist_auto_num_workers() -> Iterator[int]:
     """One more than there are cores: some tests wait for processes and timers."""
-    return len(os.sched_getaffinity(0)) + 1
+    return (yield) + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Starts with whole commands: a worker that gets a long file last keeps the others waiting."""
+    """Starts with whole runs: a worker that gets a long file last keeps the others waiting."""
     items.sort(key=lambda item: item.path.parent != HERE and item.path.name not in _LONG)
 
 
 def _is_counted(item: pytest.Item) -> bool:
     path = item.path
-    is_whole_command = path.parent in (HERE, CASES) or path.name in _WHOLE_COMMANDS
-    return not is_whole_command or item.get_closest_marker("counted") is not None
+    is_whole_run = path.parent in (HERE, CASES) or path.name in _WHOLE_RUNS
+    return not is_whole_run or item.get_closest_marker("counted") is not None
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Of whole commands coverage counts those marked so: it doubles the time that they take."""
+    """Of whole runs coverage counts those marked so: it doubles the time that they take."""
     paused = []
     # In a worker of xdist pytest-cov starts two, and the first goes on where the second stops.
     while not _is_counted(item) and (coverage := Coverage.current()):

@@ -60,10 +60,11 @@ def test_every_fit_is_understood(command, own_files, capsys):
 
 def test_a_regularizer_of_ones_own_trains_and_has_its_row(own_files, preloaded):
     (fit,) = (command for command in FITS if "logit_norm.yaml" in command)
-    assert main([*fit, "--trainer.enable_progress_bar", "false"]) == 0
+    assert main([*fit, "--trainer.enable_progress_bar", "false", "--trainer.max_epochs", "1"]) == 0
     (study,) = (c for c in COMMANDS if c[0] == "study" and "no_reg,logit_norm.yaml" in c)
     one_seed = ["0" if word == "0,1,2" else word for word in study]
-    assert main([*one_seed, "--overlay", "smoke.yaml", "--root", "study"]) == 0
+    short = ["--overlay", "smoke.yaml", "--epochs", "1", "--root", "study"]
+    assert main([*one_seed, *short]) == 0
     assert main(["report", "study"]) == 0
     results = json.loads((own_files / "study/logit_norm/seed_0/results.json").read_text())
     assert results["variant"] == "logit_norm"
