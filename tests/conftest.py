@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 CIFAR100 = HERE.parent.parent / "shared" / "cifar100"
 CASES = HERE / "cases"
 _LONG = ("test_study.py", "test_pairs_of_commands.py", "test_every_module.py")
-_WHOLE_RUNS = (*_LONG, "test_page.py", "test_report.py")
+_WHOLE_RUNS = (*_LONG, "test_page.py", "test_report.py", "test_attacks_against_adv_lib.py")
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the numbers that tests expect are a CPU's
 # Beside other tests, Ray's workers of niceness 15 would hardly ever run.
 os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112, the name is Ray's

@@ -102,6 +102,39 @@ def test_ray_gives_the_same_numbers(study, tmp_path):
     assert numbers(tmp_path / results) == numbers(study / results)
 
 
+def answers(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.fixture(scope="module")
+def head():
+    """A cluster of one CPU that ``ray start --head`` made; yields its address."""
+    pytest.importorskip("ray")
+    port = free_port()
+    # Below /tmp: the paths of Ray's sockets may have 107 characters.
+    folder = f"/tmp/ray_{os.getpid()}_{port}"
+    command = [
+        *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--num-cpus=1"),
+        *(f"--port={port}", f"--temp-dir={folder}", "--include-dashboard=false", "--block"),
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    started = time.monotonic()
+    while not answers(port):
+        if process.poll() is not None or time.monotonic() - started > 120:
+            process.kill()
+            pytest.skip("ray start --head makes no cluster on this machine")
+        time.sleep(0.2)
+    yield f"127.0.0.1:{port}"
+    process.terminate()
+    process.wait()
+    subprocess.run(["pkill", "-KILL", "-f", folder], check=False)
+    subprocess.run(["rm", "-rf", folder], check=True)
+
+
 KILL_THE_FIRST_WORKER = """
 import os, signal, sys
 from pathlib import Path
@@ -117,13 +150,12 @@ def make(run):
     return 0
 
 ray_engine._make = make
-sys.exit(len(ray_engine.run_on_ray([Run("svb", 0, Path(sys.argv[1]))], None, 1, 0)))
+sys.exit(len(ray_engine.run_on_ray([Run("svb", 0, Path(sys.argv[1]))], sys.argv[2], 1, 0)))
 """
 
 
-def test_ray_makes_a_run_again_whose_worker_was_killed(tmp_path):
-    pytest.importorskip("ray")
-    command = [sys.executable, "-c", KILL_THE_FIRST_WORKER, str(tmp_path)]
+def test_ray_makes_a_run_again_whose_worker_was_killed(head, tmp_path):
+    command = [sys.executable, "-c", KILL_THE_FIRST_WORKER, str(tmp_path), head]
     subprocess.run(command, check=True, timeout=300, cwd=PROJECT)
     assert (tmp_path / "killed").exists()
     assert (tmp_path / "made").exists()
@@ -149,39 +181,6 @@ def test_bad_input_gets_one_line(args, message, tmp_path, capsys):
     assert error.startswith("error: ")
     assert message in error
     assert len(error.splitlines()) == 1
-
-
-def answers(port):
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True
-
-
-@pytest.fixture
-def head():
-    """A cluster of one CPU that ``ray start --head`` made; yields its address."""
-    pytest.importorskip("ray")
-    port = free_port()
-    # Below /tmp: the paths of Ray's sockets may have 107 characters.
-    folder = f"/tmp/ray_{os.getpid()}_{port}"
-    command = [
-        *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--num-cpus=1"),
-        *(f"--port={port}", f"--temp-dir={folder}", "--include-dashboard=false", "--block"),
-    ]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    started = time.monotonic()
-    while not answers(port):
-        if process.poll() is not None or time.monotonic() - started > 120:
-            process.kill()
-            pytest.skip("ray start --head makes no cluster on this machine")
-        time.sleep(0.2)
-    yield f"127.0.0.1:{port}"
-    process.terminate()
-    process.wait()
-    subprocess.run(["pkill", "-KILL", "-f", folder], check=False)
-    subprocess.run(["rm", "-rf", folder], check=True)
 
 
 def test_a_cluster_that_was_started_by_hand_lets_us_in_and_makes_the_run(head, tmp_path):
@@ -275,9 +274,9 @@ def test_a_run_without_a_number_of_epochs_is_made(tmp_path, preloaded):
     assert results["facts"]["stopped_by"] == "max_steps"
 
 
-def test_what_a_cluster_has_not_is_refused_at_once(tmp_path):
-    pytest.importorskip("ray")
-    args = [*command(tmp_path), "--engine", "ray", "--gpus_per_run", "3"]
+def test_what_a_cluster_has_not_is_refused_at_once(head, tmp_path):
+    asked = ("--ray_address", head, "--cpus_per_run", "1", "--gpus_per_run", "3")
+    args = [*command(tmp_path), "--engine", "ray", *asked]
     done = subprocess.run(
         [sys.executable, str(PROJECT / "cli.py"), *args],
         capture_output=True,
