@@ -27,7 +27,8 @@ test: .venv/installed browser ## ruff, mypy, pytest with coverage
 	$(BIN)/ruff format --check .
 	mkdir -p build/types && ln -sfn ../.. build/types/regularizer_collection
 	# Side by side, as mypy takes one core for a minute.
-	$(BIN)/mypy & mypy=$$!; OMP_NUM_THREADS=1 $(BIN)/$(PYTEST) --cov && wait $$mypy
+	$(BIN)/mypy & mypy=$$!; OMP_NUM_THREADS=1 $(BIN)/$(PYTEST) --cov && \
+		{ wait $$mypy || { echo "mypy found errors, see the first lines"; exit 1; }; }
 
 # ">=" of pyproject.toml is read as "==", but for torch and torchvision, as not every pair of builds
 # fits. What the old packages warn of newer ones of theirs is not ours to change.
