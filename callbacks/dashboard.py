@@ -12,6 +12,7 @@ from regularizer_collection.functional.jacobian import jacobian_norm_squared
 from regularizer_collection.functional.seeding import derive_seed
 from regularizer_collection.functional.singular_values import spectra_of
 
+_LARGEST_BIN = 1e20  # of TensorBoard's histograms
 LAYOUT = {
     "Overview": {
         "accuracy (share of images)": [
@@ -108,7 +109,8 @@ class Dashboard(Callback):
         pl_module.log("svb/sigma_max", extremes[:, 1].max(), rank_zero_only=True)
         for writer in _writers(trainer):
             for layer, sigma in spectra.items():
-                writer.add_histogram(f"singular_values/{layer}", sigma, trainer.global_step)
+                shown = sigma.clamp(max=_LARGEST_BIN)
+                writer.add_histogram(f"singular_values/{layer}", shown, trainer.global_step)
                 writer.add_scalar(f"sigma_min/{layer}", sigma[0], trainer.global_step)
                 writer.add_scalar(f"sigma_max/{layer}", sigma[-1], trainer.global_step)
 

@@ -12,6 +12,7 @@ from PIL import Image
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_warn
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
@@ -66,7 +67,7 @@ class Measurement(Callback):
     A subclass draws its items from a seed, measures each with :meth:`measure_each`, and leaves what
     it found in :attr:`record`, which becomes a section of the run's results.
 
-    Ctrl-C ends the measurement with what is done.
+    Ctrl-C ends the measurement with what is done, SIGTERM the whole test.
     """
 
     section: ClassVar[str]
@@ -123,6 +124,8 @@ class Measurement(Callback):
             task = bar.add_task(title, total=len(share))
             try:
                 for number in share if not self._is_interrupted else ():
+                    if trainer.testing and trainer.received_sigterm:
+                        raise SIGTERMException  # Lightning asks between batches alone
                     kept = None if parts is None else parts.load(number)
                     values[number] = measure(items[number], number) if kept is None else kept
                     if parts is not None and kept is None:

@@ -1,6 +1,6 @@
 """Stops a run that has diverged."""
 
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -10,10 +10,11 @@ _NEVER = 2**62
 
 
 class StopOnNonFiniteLoss(Callback):
-    """Stops at a loss that is not finite, before another checkpoint is written.
+    """Stops at a loss or a weight that is not finite, before another checkpoint is written.
 
     The loss is watched on the device and read every ``log_every_n_steps`` batches and at the end of
-    each epoch, so that no step waits for it.
+    each epoch, so that no step waits for it. Weights are read at the end of each epoch: no loss
+    shows what the last step of all did to them.
     """
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -32,15 +33,19 @@ class StopOnNonFiniteLoss(Callback):
             self._raise_if_seen(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Reads what was noted, before the epoch's checkpoint."""
+        """Reads what was noted, and the weights, before the epoch's checkpoint."""
         self._raise_if_seen(trainer)
+        if not all(bool(weight.isfinite().all()) for weight in pl_module.parameters()):
+            self._stop(trainer, f"a weight is not finite after step {trainer.global_step}")
 
     def _raise_if_seen(self, trainer: Trainer) -> None:
         step = int(trainer.strategy.reduce(self._first_bad_step, reduce_op="min"))
-        if step == _NEVER:
-            return
+        if step != _NEVER:
+            self._stop(trainer, f"the loss is not finite at step {step}")
+
+    def _stop(self, trainer: Trainer, found: str) -> NoReturn:
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         raise FloatingPointError(
-            f"the loss is not finite at step {step} (learning rate {rate:g}); lower the rate or "
-            "the regularizer's coefficient, the last checkpoint is kept"
+            f"{found} (learning rate {rate:g}); lower the rate or the regularizer's coefficient, "
+            "the last checkpoint is kept"
         )

@@ -14,6 +14,11 @@ from regularizer_collection.runtime.paths import full_path
 
 VARIANTS = ("no_reg", "l2", "jacobi", "jacobi_no_dropout", "svb")
 SEEDS = (0, 1, 2, 3, 4)
+_OF_THE_STUDY = {
+    "seed_everything": "--seeds",
+    "variant": "--variants",
+    "trainer.default_root_dir": "--root",
+}
 
 
 def run_study(
@@ -56,8 +61,8 @@ def run_study(
         Number of runs that failed.
 
     Raises:
-        ValueError: If seeds repeat, or a folder cannot be made or holds another run than is asked
-            for.
+        ValueError: If seeds repeat, an option is one that the study sets, or a folder cannot be
+            made or holds another run than is asked for.
         FileNotFoundError: If a variant or the overlay has no config.
     """
     if not seeds or not variants:
@@ -70,6 +75,11 @@ def run_study(
     if len(configs) < len(variants):
         raise ValueError(f"variants {variants} have two configs of one name; rename one")
     shared = [*options]
+    own = _OF_THE_STUDY | ({"trainer.max_epochs": "--epochs"} if epochs is not None else {})
+    for option in options:
+        key = option.partition("=")[0].removeprefix("--")
+        if key in own:
+            raise ValueError(f"{key} is the study's own; give {own[key]}")
     if overlay is not None:
         shared = ["--config", str(find_config(overlay)), *shared]
     if epochs is not None:

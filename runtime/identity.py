@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import regularizer_collection
+from regularizer_collection.runtime.trainer_spellings import is_part, spelled_alike
 
 NOT_RECORDED = "not recorded"
 """Stands for a fact that an older version did not write down."""
@@ -56,7 +57,6 @@ _CLASS_FOLDERS = {"backbones", "callbacks", "datamodules", "lightning_modules", 
 _NOT_AS_BEFORE = {"bound_at_start"}
 """Arguments whose default is not what versions did that did not have them."""
 _DATA_KEYS_THAT_DO_NOT_COUNT = {"data_dir", "download", "verify", "seed"}
-_SAME_AS_NONE = {"trainer.precision": "32-true"}
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Identity:
         counted = {
             "model": config["model"],
             "data": config["data"],
-            "trainer": {key: trainer[key] for key in sorted(counted_keys)},
+            "trainer": spelled_alike({key: trainer[key] for key in sorted(counted_keys)}),
             "initial_weights": config.get("initial_weights"),
             "own_code": config.get("own_code", {}),
         }
@@ -105,7 +105,7 @@ class Identity:
             arguments = config.get(section) or {}
             evaluation |= {f"{section}.{key}": value for key, value in arguments.items()}
         for key in TRAINER_KEYS_OF_THE_MEASURES:
-            if _is_part(trainer.get(key)):
+            if is_part(trainer.get(key)):
                 evaluation[f"trainer.{key}"] = trainer[key]
         return cls(config["variant"], int(config["seed_everything"]), settings, evaluation, **facts)
 
@@ -186,7 +186,7 @@ def _flattened(value: Any, key: str = "") -> dict[str, Any]:
         if isinstance(value, str):
             value = value.removeprefix("regularizer_collection.")
         value = list(value) if isinstance(value, tuple) else value
-        return {key: _SAME_AS_NONE.get(key) if value is None else value}
+        return {key: value}
     return {
         flat_key: flat
         for name, item in items
@@ -204,11 +204,6 @@ def _without_watchers(counted: dict[str, Any]) -> dict[str, Any]:
 def _class_name(callback: Any) -> str:
     path = callback.get("class_path", "") if isinstance(callback, Mapping) else str(callback)
     return path.rpartition(".")[2]
-
-
-def _is_part(limit: int | float | None) -> bool:
-    """Tells whether a limit leaves batches out; 1 is one batch, and 1.0 all."""
-    return limit is not None and not (isinstance(limit, float) and limit == 1.0)
 
 
 def _is_neutral(key: str) -> bool:

@@ -7,6 +7,8 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
+from regularizer_collection.runtime.history import History
+
 
 class LastCheckpoint(ModelCheckpoint):
     """The run's own checkpoint; a class of its own, so that its state is no other's.
@@ -18,6 +20,21 @@ class LastCheckpoint(ModelCheckpoint):
         """Counts what a run continues from as saved."""
         super().on_train_start(trainer, pl_module)
         self._last_global_step_saved = trainer.global_step
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Has the epoch's metrics in the run's history before a checkpoint says that it is over.
+
+        Lightning logs them afterwards, so a training that is killed in between would lack them.
+        """
+        # Each process has a part in the sums.
+        metrics = {
+            tag: float(value) for tag, value in trainer._logger_connector.metrics["log"].items()
+        }
+        for logger in trainer.loggers:
+            if isinstance(logger, History):
+                logger.log_metrics(metrics, trainer.global_step - 1)
+                logger.save()
+        super().on_train_epoch_end(trainer, pl_module)
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException

@@ -12,9 +12,14 @@ def full_path(text: str | Path) -> str:
         text: Path as it was written.
 
     Raises:
-        ValueError: If it names a variable that is not set, or a place that is no file system.
+        ValueError: If it names a user or a variable that is not there, or a place that is no file
+            system.
     """
-    expanded = os.path.expandvars(os.path.expanduser(text))
+    at_home = os.path.expanduser(text)
+    if at_home.startswith("~"):
+        user = at_home[1:].partition("/")[0]
+        raise ValueError(f"{text} names the home of {user}, who is no user here; give a full path")
+    expanded = os.path.expandvars(at_home)
     if re.match(r"\w[\w+.-]+://", expanded):
         raise ValueError(f"{text} is not on a file system; give a path on this machine")
     if unset := re.search(r"\$\{?(\w+)", expanded):

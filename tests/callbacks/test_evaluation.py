@@ -1,5 +1,8 @@
+import signal
+
 import pytest
 import torch
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import nn
 
 from regularizer_collection.callbacks import DataPlanes, Evaluation, Segments
@@ -159,18 +162,19 @@ def test_leaves_a_picture_for_each_zoom_level(make_trainer, tiny_data, tmp_path)
 
 
 class Hurried(nn.Module):
-    """Stands for a user who presses Ctrl-C while the second plane is measured."""
+    """Stands for a user who presses Ctrl-C, or who kills, while the second plane is measured."""
 
-    def __init__(self, calls):
+    def __init__(self, calls, number=signal.SIGINT):
         super().__init__()
         self.calls_left = calls
+        self.number = number
         self.layer = nn.Linear(3072, 100)
 
     def forward(self, images):
         if len(images) == 21 * 21:
             self.calls_left -= 1
-            if self.calls_left < 0:
-                raise KeyboardInterrupt
+            if self.calls_left == -1:
+                signal.raise_signal(self.number)
         return self.layer(images.flatten(1))
 
 
@@ -186,6 +190,14 @@ def test_ctrl_c_keeps_the_planes_that_are_done(make_trainer, tiny_data):
         e.record["random"]["zoom_levels"]["zoom_0.1"]["tv_isotropic"] for e in (part, whole)
     )
     assert kept == all_values[:1]
+
+
+def test_sigterm_ends_a_test_after_the_plane_that_is_measured(make_trainer, tiny_data):
+    network = Hurried(3, signal.SIGTERM)
+    options = {"num_planes": 3, "mode": "exact", "chunk_size": 21 * 21, "zoom_levels": (0.1, 0.01)}
+    with pytest.raises(SIGTERMException):
+        evaluate(make_trainer, tiny_data, network, **options)
+    assert network.calls_left == -1
 
 
 def test_every_n_epochs_measures_the_cheap_planes_and_changes_no_weight(make_trainer, tiny_data):

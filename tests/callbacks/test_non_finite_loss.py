@@ -26,6 +26,16 @@ def test_stops_and_names_the_first_step_and_the_rate(tiny_data, make_trainer, lo
         trainer.fit(model, tiny_data)
 
 
+def test_stops_at_weights_that_the_last_step_of_all_made_infinite(tiny_data, make_trainer):
+    model = NoRegClassifier(
+        nn.Sequential(nn.Flatten(), nn.Linear(3072, 100)),
+        optimizer=lambda params: torch.optim.SGD(params, lr=float("inf")),
+    )
+    trainer = make_trainer(max_epochs=1, limit_train_batches=1, callbacks=[StopOnNonFiniteLoss()])
+    with pytest.raises(FloatingPointError, match="a weight is not finite after step 1 "):
+        trainer.fit(model, tiny_data)
+
+
 def test_a_finite_run_goes_on(tiny_data, make_trainer):
     model = NoRegClassifier(nn.Sequential(nn.Flatten(), nn.Linear(3072, 100)))
     trainer = make_trainer(max_epochs=1, callbacks=[StopOnNonFiniteLoss()])

@@ -58,6 +58,7 @@ class TestPaths:
         [
             ("s3://bucket/runs", "s3://bucket/runs is not on a file system"),
             ("$NOWHERE/runs", "names the variable NOWHERE, which is not set"),
+            ("~nobody-here/runs", "names the home of nobody-here, who is no user"),
         ],
     )
     def test_that_leads_nowhere_is_refused(self, written, message, run, capfd):

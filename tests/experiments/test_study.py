@@ -173,6 +173,19 @@ def test_ray_makes_a_run_again_whose_worker_was_killed(head, tmp_path):
         (("--seeds", ""), "give at least one of each"),
         (("--variants", ""), "give at least one of each"),
         (("--root", "/dev/null/runs"), "/dev/null/runs is no folder (Not a directory)"),
+        (
+            ("--trainer.default_root_dir=x",),
+            "trainer.default_root_dir is the study's own; give --r",
+        ),
+        (
+            ("--options", "[--seed_everything=3]"),
+            "seed_everything is the study's own; give --seeds",
+        ),
+        (("--options", "[--variant=x]"), "variant is the study's own; give --variants"),
+        (
+            ("--epochs", "3", "--trainer.max_epochs", "5"),
+            "max_epochs is the study's own; give --ep",
+        ),
     ],
 )
 def test_bad_input_gets_one_line(args, message, tmp_path, capsys):

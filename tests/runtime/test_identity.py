@@ -12,7 +12,17 @@ from regularizer_collection.runtime.identity import (
 CONFIG = {
     "variant": "svb",
     "seed_everything": 3,
-    "trainer": {"max_epochs": 7, "default_root_dir": "runs", "precision": None, "callbacks": None},
+    "trainer": {
+        "max_epochs": 7,
+        "default_root_dir": "runs",
+        "precision": None,
+        "callbacks": None,
+        "gradient_clip_val": None,
+        "gradient_clip_algorithm": None,
+        "limit_train_batches": None,
+        "val_check_interval": None,
+        "overfit_batches": 0.0,
+    },
     "model": {"class_path": "SVBClassifier", "init_args": {"eps": 0.05, "seed": 3}},
     "data": {"class_path": "datamodules.Shapes", "init_args": {"batch_size": 100, "seed": 3}},
     "evaluation": {"num_planes": 25},
@@ -48,6 +58,13 @@ def test_every_argument_of_the_trainer_is_decided_on():
         ("trainer", {"devices": 4}),
         ("trainer", {"enable_model_summary": True}),
         ("trainer", {"precision": "32-true"}),
+        ("trainer", {"precision": 32}),
+        ("trainer", {"gradient_clip_val": 0}),
+        ("trainer", {"gradient_clip_val": -1.0}),
+        ("trainer", {"gradient_clip_algorithm": "value"}),
+        ("trainer", {"limit_train_batches": 1.0}),
+        ("trainer", {"val_check_interval": 1.0}),
+        ("trainer", {"overfit_batches": 0}),
         ("trainer", {"callbacks": [{"class_path": "LearningRateMonitor"}]}),
         ("trainer", {"callbacks": {"class_path": "pytorch_lightning.callbacks.ModelCheckpoint"}}),
         ("data", {"init_args": {"batch_size": 100, "seed": 3, "data_dir": "x", "verify": False}}),
@@ -57,6 +74,30 @@ def test_every_argument_of_the_trainer_is_decided_on():
 def test_what_changes_no_number_of_the_training_is_the_same_run(section, value):
     assert identity(section, value).differences(identity()) == []
     assert identity(section, value).fingerprint == identity().fingerprint
+
+
+@pytest.mark.parametrize(
+    ("here", "there"),
+    [
+        ({"gradient_clip_val": 1}, {"gradient_clip_val": 1.0}),
+        ({"gradient_clip_val": 1.0, "gradient_clip_algorithm": "norm"}, {"gradient_clip_val": 1.0}),
+        ({"precision": "bf16"}, {"precision": "bf16-mixed"}),
+        ({"precision": 16}, {"precision": "16-mixed"}),
+        ({"precision": "64"}, {"precision": "64-true"}),
+    ],
+)
+def test_two_spellings_of_one_value_are_the_same_run(here, there):
+    ours, theirs = identity("trainer", here), identity("trainer", there)
+    assert ours.differences(theirs) == []
+    assert ours.fingerprint == theirs.fingerprint
+    assert ours.protocol == theirs.protocol
+
+
+@pytest.mark.parametrize("key", ["limit_train_batches", "overfit_batches"])
+def test_one_batch_is_not_all_of_them(key):
+    one, all_of_them = identity("trainer", {key: 1}), identity("trainer", {key: 1.0})
+    assert len(one.differences(all_of_them)) == 1
+    assert one.fingerprint != all_of_them.fingerprint
 
 
 @pytest.mark.parametrize(
@@ -120,6 +161,9 @@ def test_it_survives_being_written():
         ({"gradient_clip_val": 1.0}, "stable"),
         ({"gradient_clip_val": 1.0, "gradient_clip_algorithm": "value"}, "clipped by value 1.0"),
         ({"gradient_clip_val": 2.0}, "clipped by norm 2.0"),
+        ({"gradient_clip_val": 0.0}, "source"),
+        ({"gradient_clip_val": -1}, "source"),
+        ({"gradient_clip_val": 1}, "stable"),
     ],
 )
 def test_the_protocol_is_how_gradients_are_clipped(trainer, protocol):
