@@ -105,14 +105,17 @@ def tabulate(results: Sequence[dict[str, Any]]) -> pd.DataFrame:
 
 
 def _refuse_repeated(loaded: dict[Path, dict[str, Any]]) -> None:
-    first: dict[tuple[Any, ...], Path] = {}
+    """Refuses two results of one run, whose settings another version may have spelled otherwise."""
+    earlier: dict[tuple[str, int], list[Path]] = {}
     for path, results in loaded.items():
-        run = tuple(results[key] for key in ("variant", "seed", "fingerprint"))
-        if (twin := first.setdefault(run, path)) != path:
-            raise ValueError(
-                f"{path} and {twin} are the same run, {run[0]} with seed {run[1]}, made twice; "
-                "move one of them away"
-            )
+        run = results["variant"], results["seed"]
+        for twin in earlier.setdefault(run, []):
+            if not _other_settings(results, loaded[twin]):
+                raise ValueError(
+                    f"{path} and {twin} are the same run, {run[0]} with seed {run[1]}, made twice; "
+                    "move one of them away"
+                )
+        earlier[run].append(path)
 
 
 def _refuse_mixed(loaded: dict[Path, dict[str, Any]]) -> None:
@@ -144,15 +147,20 @@ def _differences(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
         for kind in sorted(here.keys() & there.keys())
         if here[kind] != there[kind]
     ]
-    is_twin = ours["variant"] == theirs["variant"]
-    if is_twin and ours["fingerprint"] != theirs["fingerprint"]:
-        if "settings" in ours["identity"] and "settings" in theirs["identity"]:
-            own, other = (Identity.from_dict(run["identity"]) for run in (ours, theirs))
-            differences += own.differences(other, {"seed"})
-        else:
-            got, expected = ours["fingerprint"], theirs["fingerprint"]
-            differences.append(f"settings of fingerprint {got} here and {expected} there")
+    if ours["variant"] == theirs["variant"]:
+        differences += _other_settings(ours, theirs)
     return differences
+
+
+def _other_settings(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
+    """Names the settings of a variant in which two runs differ, with both values."""
+    got, expected = ours["fingerprint"], theirs["fingerprint"]
+    if got == expected:
+        return []
+    if "settings" in ours["identity"] and "settings" in theirs["identity"]:
+        own, other = (Identity.from_dict(run["identity"]) for run in (ours, theirs))
+        return own.differences(other, {"seed"})
+    return [f"settings of fingerprint {got} here and {expected} there"]
 
 
 PLANE_KEYS = ("seed", "resolution", "image_indices")

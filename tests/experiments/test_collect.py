@@ -108,6 +108,20 @@ def test_settings_that_differ_are_named(leave, tmp_path):
         load_results(tmp_path)
 
 
+def test_the_same_run_twice_is_refused_though_a_version_between_knew_more_settings(leave, tmp_path):
+    def identity(**settings):
+        settings = {f"data.init_args.{key}": value for key, value in settings.items()}
+        settings["data.class_path"] = "datamodules.Shapes100DataModule"
+        return Identity("svb", 0, settings)
+
+    ours, older = identity(batch_size=100, val_size=0.0), identity(batch_size=100)
+    leave("svb", 0, identity=older.to_dict(), fingerprint=older.fingerprint)
+    (tmp_path / "svb" / "seed_0").rename(tmp_path / "svb" / "seed_0_run_2")
+    leave("svb", 0, identity=ours.to_dict(), fingerprint=ours.fingerprint)
+    with pytest.raises(ValueError, match="are the same run, svb with seed 0, made twice"):
+        load_results(tmp_path)
+
+
 def test_the_same_run_twice_is_refused_even_if_mixes_are_allowed(leave, tmp_path):
     twin = leave("svb", 0).parent.rename(tmp_path / "svb" / "seed_0_run_2")
     leave("svb", 0)
