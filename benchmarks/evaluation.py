@@ -1,4 +1,4 @@
-"""``cli.py test``: time and memory of a whole evaluation."""
+"""``cli.py test``: time and memory of the evaluation of all planes."""
 
 import resource
 import tempfile
@@ -16,6 +16,7 @@ def evaluation(source: Source, *planes: str) -> Work:
     arguments = [
         *(CLI, "test", *source.arguments(), "--ckpt_path", source.checkpoint),
         *planes,
+        *("--robustness.num_images", "0"),
         *("--trainer.logger", "false", "--trainer.enable_progress_bar", "false"),
         *("--trainer.default_root_dir", tempfile.mkdtemp()),
     ]
