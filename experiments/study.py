@@ -1,6 +1,5 @@
 """Variants x seeds in one command that can be stopped and started again."""
 
-import shlex
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Literal
 from regularizer_collection.experiments.grid import grid_points
 from regularizer_collection.experiments.local_engine import number_of_jobs, run_side_by_side
 from regularizer_collection.experiments.run import Run
+from regularizer_collection.runtime.arguments import command_to_type
 from regularizer_collection.runtime.config_files import find_config
 from regularizer_collection.runtime.paths import full_path
 
@@ -119,7 +119,7 @@ def run_study(
         failed = run_side_by_side(todo, number_of_jobs(jobs))
     for run, code in failed.items():
         print(f"failed: {run.variant} seed {run.seed}{_cause(code)}, see {run.log}")
-    report = f"python cli.py report {shlex.quote(root)}"
+    report = command_to_type("report", root)
     print(f"{len(runs) - len(failed)} of {len(runs)} runs finished; {report}")
     return len(failed)
 

@@ -3,7 +3,10 @@
 import argparse
 import json
 import re
+import shlex
+import sys
 from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
 
 from regularizer_collection.runtime.config_files import find_config
 
@@ -65,6 +68,16 @@ def study_arguments(args: Sequence[str], lists: Collection[str]) -> list[str]:
         else:
             own += [key, *values]
     return [*own, f"--options+={json.dumps(options)}"] if options else own
+
+
+def command_to_type(*args: str) -> str:
+    """Returns a command line for the user to type, beginning as this one did.
+
+    Args:
+        args: Arguments after the program's name.
+    """
+    is_installed = Path(sys.argv[0]).stem == "regularizers"
+    return f"{'regularizers' if is_installed else 'python cli.py'} {shlex.join(args)}"
 
 
 def _grouped(args: Sequence[str]) -> Iterator[tuple[str, list[str]]]:

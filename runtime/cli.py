@@ -1,7 +1,6 @@
 """LightningCLI with a folder for each run."""
 
 import errno
-import shlex
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,6 +26,7 @@ from regularizer_collection.callbacks import (
 )
 from regularizer_collection.datamodules import ImageDataModule
 from regularizer_collection.lightning_modules import SyncBatchNorm
+from regularizer_collection.runtime.arguments import command_to_type
 from regularizer_collection.runtime.checkpoint_io import SafeCheckpointIO
 from regularizer_collection.runtime.config_option import UNNAMED, ConfigOption
 from regularizer_collection.runtime.error_log import leave_traceback
@@ -280,8 +280,7 @@ class RegularizerCLI(LightningCLI):
             command = ["test", "--config", str(self.run_folder / "config.yaml")]
             command += ["--ckpt_path", str(checkpoint)]
             command += [arg for name in self._trusted for arg in ("--allow_imports", name)]
-            later = f"python cli.py {shlex.join(command)}"
-            print(f"Not tested, so there are no results yet: {later}")
+            print(f"Not tested, so there are no results yet: {command_to_type(*command)}")
 
     def after_test(self) -> None:
         """Leaves the results beside the run that was tested, or in a folder of the test's own."""

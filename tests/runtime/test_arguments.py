@@ -2,10 +2,24 @@ import pytest
 
 from regularizer_collection.runtime.arguments import (
     command_first,
+    command_to_type,
     short_keys,
     study_arguments,
     take_allowed_imports,
 )
+
+
+@pytest.mark.parametrize(
+    ("program", "typed"),
+    [
+        ("cli.py", "python cli.py"),
+        ("/usr/bin/regularizers", "regularizers"),
+        ("Scripts/regularizers.exe", "regularizers"),
+    ],
+)
+def test_a_command_for_later_begins_as_the_one_before(program, typed, monkeypatch):
+    monkeypatch.setattr("sys.argv", [program, "study"])
+    assert command_to_type("report", "my runs") == f"{typed} report 'my runs'"
 
 
 def test_trusted_packages_are_taken_out_in_every_spelling():
