@@ -46,7 +46,9 @@ def main(args: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _interrupted()
     except Exception as error:
-        line = error_line(str(error) or repr(error), [run_study, write_report])
+        says_too_little = isinstance(error, KeyError) or not str(error)
+        said = repr(error) if says_too_little else str(error)
+        line = error_line(said, [run_study, write_report])
         (path,) = getattr(error, "__notes__", None) or [leave_traceback(error)]
         print(f"error: {line}" + (f"; traceback: {path}" if path else ""), file=sys.stderr)
         return 2

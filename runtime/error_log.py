@@ -13,8 +13,10 @@ from regularizer_collection.runtime.error_line import is_out_of_memory
 
 # Their message says it all, wherever they come from.
 _SELF_EXPLAINING = (ArgumentError, MemoryError, MisconfigurationException, OSError, yaml.YAMLError)
+_RAISED_HERE = (FloatingPointError, ImportError, ValueError)
+"""What lines of this package raise with a message; any other error of theirs is a mistake."""
 _FOLDERS = (
-    *("callbacks", "datamodules", "experiments", "functional", "lightning_modules"),
+    *("backbones", "callbacks", "datamodules", "experiments", "functional", "lightning_modules"),
     *("regularizers", "runtime"),
 )
 
@@ -32,7 +34,8 @@ def leave_traceback(error: Exception, folder: Path | None = None) -> Path | None
     Returns:
         The path of the file, ``error.log`` in the folder, or None where none was needed.
     """
-    if isinstance(error, _SELF_EXPLAINING) or is_out_of_memory(str(error)) or _is_ours(error):
+    is_told = isinstance(error, _RAISED_HERE) and _is_ours(error)
+    if isinstance(error, _SELF_EXPLAINING) or is_out_of_memory(str(error)) or is_told:
         return None
     text = "".join(traceback.format_exception(error))
     if folder is not None and folder.is_dir():

@@ -197,6 +197,17 @@ def test_robustness_and_calibration_are_in_the_results(run, tmp_path):
 
 
 @pytest.mark.counted
+def test_a_mistake_of_ours_is_told_with_its_traceback(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    loader = "regularizer_collection.experiments.report.load_results"
+    monkeypatch.setattr(loader, lambda *_: [{"measurements": {}}])
+    assert main(["report", str(tmp_path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    (log,) = tmp_path.glob("error_*.log")
+    assert line == f"error: KeyError('variant'); traceback: {log}"
+    assert "Traceback" in log.read_text()
+
+
 def test_a_fit_without_a_test_says_how_to_test_later(run, tmp_path, capsys):
     root = tmp_path / "my runs"
     short = ("--trainer.max_epochs", "1", "--trainer.default_root_dir", str(root))
