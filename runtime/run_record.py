@@ -42,7 +42,7 @@ class RunRecord(Callback):
         self._earlier: dict[str, Any] = {}
         self._seconds = 0.0
         self._batches = 0
-        self._lengths: list[Any] = []
+        self._course: dict[str, list[Any]] = {}
         self._optimizer: dict[str, Any] = {}
         self._started = time.monotonic()
 
@@ -61,9 +61,7 @@ class RunRecord(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts the watch."""
         self._started = time.monotonic()
-        length = trainer.max_epochs
-        if self._lengths[-1:] != [length]:
-            self._lengths.append(length)
+        self._note_course(trainer)
 
     def on_before_optimizer_step(
         self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer
@@ -84,26 +82,41 @@ class RunRecord(Callback):
         self.facts = self._what_happened(trainer, pl_module)
         self._write(trainer)
 
+    def _note_course(self, trainer: Trainer) -> None:
+        """Notes what may not be as it was before the run was continued."""
+        now = {
+            "planned_epochs": trainer.max_epochs,
+            "commit": self.identity.commit,
+            "host": f"{platform.node()}, {platform.machine()}, {os.cpu_count()} cores",
+            "device": _device(trainer),
+        }
+        for key, value in now.items():
+            noted = self._course.setdefault(key, [])
+            if noted[-1:] != [value]:
+                noted.append(value)
+
     def _what_happened(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
+        if "commit" not in self._course:  # nothing was trained, or by an older version
+            self._note_course(trainer)
         data = getattr(trainer, "datamodule", None)
         return {
             "epochs": _epochs(self._batches, trainer),
             "steps": trainer.global_step,
             "max_epochs": trainer.max_epochs,
-            "planned_epochs": self._lengths,
+            "planned_epochs": self._course["planned_epochs"],
             "stopped_by": _why_it_stopped(trainer),
             "world_size": trainer.world_size,
             "global_batch": getattr(data, "batch_size", NOT_RECORDED),
             "precision": trainer.precision,
-            "device": _device(trainer),
+            "device": "; ".join(self._course["device"]),
             "float32_products": _float32_products(trainer),
             "optimizer": json.loads(json.dumps(self._optimizer, default=str)),
             "weights_sha256": weights_hash(pl_module.state_dict()),
             "train_seconds": round(self._seconds, 1),
-            "commit": self.identity.commit,
+            "commit": "; ".join(self._course["commit"]),
             "data": {"name": type(data).__name__, "num_classes": _num_classes(data, pl_module)}
             | self.identity.data,
-            "host": f"{platform.node()}, {platform.machine()}, {os.cpu_count()} cores",
+            "host": "; ".join(self._course["host"]),
             "versions": {name: version(name) for name in _PACKAGES},
         }
 
@@ -118,19 +131,22 @@ class RunRecord(Callback):
         checkpoint["identity"] = self.identity.to_dict()
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns seconds and batches trained so far, and the lengths that were planned."""
+        """Returns what is known so far of the facts, for whoever continues."""
         seconds = self._seconds + time.monotonic() - self._started
         return {
             "train_seconds": seconds,
-            "planned_epochs": self._lengths,
             "batches": self._batches,
+            "course": self._course,
+            "optimizer": self._optimizer,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restores them."""
         self._seconds = state_dict["train_seconds"]
-        self._lengths = list(state_dict["planned_epochs"])
         self._batches = state_dict["batches"]
+        older = {"planned_epochs": state_dict.get("planned_epochs", [])}
+        self._course = {key: list(noted) for key, noted in state_dict.get("course", older).items()}
+        self._optimizer = dict(state_dict.get("optimizer", {}))
 
 
 def write_record(folder: Path, identity: Identity, facts: Mapping[str, Any]) -> None:
