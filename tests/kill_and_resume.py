@@ -54,8 +54,9 @@ def outcome(root: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     kept["bounded at"] = {
         name: state for name, state in checkpoint["callbacks"].items() if "Bounding" in name
     }
-    measured = ("test", "measurements", "history")
-    return kept, {key: results[key] for key in measured}
+    del results["facts"]["train_seconds"]
+    recorded = ("facts", "test", "measurements", "history")
+    return kept, {key: results[key] for key in recorded}
 
 
 def train(
