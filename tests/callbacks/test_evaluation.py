@@ -1,4 +1,5 @@
-import signal
+from functools import partial
+from signal import SIGTERM, raise_signal
 
 import pytest
 import torch
@@ -161,29 +162,34 @@ def test_leaves_a_picture_for_each_zoom_level(make_trainer, tiny_data, tmp_path)
     assert names == {"zoom_0.1.png", "zoom_0.025.png"}
 
 
+def press_ctrl_c():
+    raise KeyboardInterrupt
+
+
 class Hurried(nn.Module):
     """Stands for a user who presses Ctrl-C, or who kills, while the second plane is measured."""
 
-    def __init__(self, calls, number=signal.SIGINT):
+    def __init__(self, calls, end=press_ctrl_c):
         super().__init__()
         self.calls_left = calls
-        self.number = number
+        self.end = end
         self.layer = nn.Linear(3072, 100)
 
     def forward(self, images):
         if len(images) == 21 * 21:
             self.calls_left -= 1
             if self.calls_left == -1:
-                signal.raise_signal(self.number)
+                self.end()
         return self.layer(images.flatten(1))
 
 
 def test_ctrl_c_keeps_the_planes_that_are_done(make_trainer, tiny_data):
     options = {"num_planes": 3, "mode": "exact", "chunk_size": 21 * 21, "zoom_levels": (0.1, 0.01)}
-    whole, _, _ = evaluate(make_trainer, tiny_data, Hurried(10**6), **options)
-    torch.manual_seed(0)
+    network = Hurried(10**6)
+    whole, _, _ = evaluate(make_trainer, tiny_data, network, **options)
+    network.calls_left = 3
     with pytest.warns(UserWarning, match="interrupted: the results hold 1 of 3 random planes"):
-        part, _, _ = evaluate(make_trainer, tiny_data, Hurried(3), **options)
+        part, _, _ = evaluate(make_trainer, tiny_data, network, **options)
     assert part.record["random"]["image_indices"] == whole.record["random"]["image_indices"][:1]
     assert [e.record["random"]["missing_planes"] for e in (part, whole)] == [2, 0]
     kept, all_values = (
@@ -193,7 +199,7 @@ def test_ctrl_c_keeps_the_planes_that_are_done(make_trainer, tiny_data):
 
 
 def test_sigterm_ends_a_test_after_the_plane_that_is_measured(make_trainer, tiny_data):
-    network = Hurried(3, signal.SIGTERM)
+    network = Hurried(3, partial(raise_signal, SIGTERM))
     options = {"num_planes": 3, "mode": "exact", "chunk_size": 21 * 21, "zoom_levels": (0.1, 0.01)}
     with pytest.raises(SIGTERMException):
         evaluate(make_trainer, tiny_data, network, **options)
