@@ -7,7 +7,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from regularizer_collection.callbacks.plane_figure import class_colors
-from regularizer_collection.experiments.collect import tabulate
 from regularizer_collection.experiments.excess_smoothness import (
     excess_table,
     network_points,
@@ -230,4 +229,4 @@ def _firsts(results: Results) -> Results:
 
 
 def _variants(results: Results) -> list[str]:
-    return list(accuracy_table(tabulate(results)).index)
+    return in_order(pd.Series([run["variant"] for run in results]))

@@ -41,6 +41,7 @@ from regularizer_collection.experiments.tables import (
     accuracy_table,
     agreement_table,
     density_table,
+    in_order,
     interval_text,
     mean_table,
     tv_table,
@@ -165,7 +166,7 @@ def _interval_column(table: pd.DataFrame, zoom: float) -> pd.Series:
 
 def _what_was_run(results: list[dict[str, Any]]) -> str:
     variants_of_seeds: dict[str, list[str]] = {}
-    for variant in accuracy_table(tabulate(results)).index:
+    for variant in in_order(pd.Series([run["variant"] for run in results])):
         seeds = sorted(run["seed"] for run in results if run["variant"] == variant)
         variants_of_seeds.setdefault(", ".join(map(str, seeds)), []).append(variant)
     seeds_text = "; ".join(

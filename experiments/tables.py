@@ -169,21 +169,36 @@ def agreement_table(maps: Iterable[tuple[str, np.ndarray]]) -> pd.DataFrame:
         Rows and columns: variants. Values: share of points with the same class, mean over pairs of
         different networks; NaN where there is no pair.
     """
-    networks = list(maps)
-    variants = in_order(pd.Series([variant for variant, _ in networks]))
-    shares: dict[tuple[str, str], list[float]] = {}
-    for number, (variant, ours) in enumerate(networks):
-        for other, theirs in networks[:number]:
-            shares.setdefault((variant, other), []).append(float((ours == theirs).mean()))
-    table = pd.DataFrame(np.nan, index=variants, columns=variants)
-    for row in variants:
-        for column in variants:
-            found = shares.get((row, column), []) + (
-                shares.get((column, row), []) if row != column else []
-            )
-            if found:
-                table.loc[row, column] = sum(found) / len(found)
-    return table
+    of_variant: dict[str, list[np.ndarray]] = {}
+    for variant, map_ in maps:
+        of_variant.setdefault(variant, []).append(map_)
+    variants = in_order(pd.Series([*of_variant]))
+    stacked = [np.stack(of_variant[variant]) for variant in variants]
+    sizes = np.array([len(networks) for networks in stacked])
+    num_classes = max((int(networks.max()) for networks in stacked), default=0) + 1
+    # At each point, n networks of one variant and m of another that see the same class are n * m
+    # pairs that agree; plane by plane, as the counts of all planes would not fit into memory.
+    agreeing = np.zeros((len(variants), len(variants)))
+    for plane in range(stacked[0].shape[1] if stacked else 0):
+        counts = np.stack([_class_counts(networks[:, plane], num_classes) for networks in stacked])
+        agreeing += counts @ counts.T
+    num_points = stacked[0][0].size if stacked else 0
+    agreeing -= np.diag(sizes * num_points)  # a network with itself
+    pairs = (np.outer(sizes, sizes) - np.diag(sizes)) * num_points
+    shares = np.divide(agreeing, pairs, out=np.full_like(agreeing, np.nan), where=pairs > 0)
+    return pd.DataFrame(shares, index=variants, columns=variants)
+
+
+def _class_counts(maps: np.ndarray, num_classes: int) -> np.ndarray:
+    """Counts the networks that see each class at each point, as one vector.
+
+    Args:
+        maps: Class maps [networks, height, width].
+        num_classes: Number of classes.
+    """
+    points = maps.reshape(len(maps), -1)
+    places = np.arange(points.shape[1]) * num_classes + points
+    return np.bincount(places.ravel(), minlength=points.shape[1] * num_classes).astype(float)
 
 
 def interval_text(mean: float, half_width: float, digits: int, alone: str) -> str:
