@@ -229,4 +229,4 @@ def _firsts(results: Results) -> Results:
 
 
 def _variants(results: Results) -> list[str]:
-    return in_order(pd.Series([run["variant"] for run in results]))
+    return in_order(run["variant"] for run in results)

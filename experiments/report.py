@@ -166,7 +166,7 @@ def _interval_column(table: pd.DataFrame, zoom: float) -> pd.Series:
 
 def _what_was_run(results: list[dict[str, Any]]) -> str:
     variants_of_seeds: dict[str, list[str]] = {}
-    for variant in in_order(pd.Series([run["variant"] for run in results])):
+    for variant in in_order(run["variant"] for run in results):
         seeds = sorted(run["seed"] for run in results if run["variant"] == variant)
         variants_of_seeds.setdefault(", ".join(map(str, seeds)), []).append(variant)
     seeds_text = "; ".join(

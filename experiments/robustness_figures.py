@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from matplotlib.figure import Figure
 
 from regularizer_collection.experiments.tables import in_order
@@ -22,7 +21,7 @@ def robustness_figure(results: Results) -> Figure:
     """
     figure = Figure(figsize=(11, 4), layout="constrained")
     noise, attack, distance = figure.subplots(1, 3)
-    for variant in in_order(pd.Series([run["variant"] for run in results])):
+    for variant in in_order(run["variant"] for run in results):
         records = [r["measurements"]["robustness"] for r in results if r["variant"] == variant]
         name = f"{variant} (n = {len(records)})"
         sigmas = [0.0, *map(float, records[0]["accuracy"]["noise"])]

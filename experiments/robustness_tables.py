@@ -77,7 +77,7 @@ def means_table(
         the 95 % interval over networks; NaN for a single network.
     """
     rows: dict[str, dict[tuple[str, str], float]] = {}
-    for variant in in_order(pd.Series([run["variant"] for run in results])):
+    for variant in in_order(run["variant"] for run in results):
         networks = [run for run in results if run["variant"] == variant]
         rows[variant] = {}
         for title, read in measures.items():
@@ -109,7 +109,7 @@ def distance_table(results: Sequence[Run], baseline: str = BASELINE) -> pd.DataF
         if (distance := read(run)) > 0:
             logs.setdefault(run["variant"], []).append(math.log(distance))
     rows = {}
-    for variant in in_order(pd.Series(list(logs), dtype=str)):
+    for variant in in_order(logs):
         if variant != baseline and baseline in logs:
             compared = welch(logs[variant], logs[baseline])
             rows[variant] = {

@@ -15,9 +15,9 @@ from regularizer_collection.runtime.paths import full_path
 VARIANTS = ("no_reg", "l2", "jacobi", "jacobi_no_dropout", "svb")
 SEEDS = (0, 1, 2, 3, 4)
 _OF_THE_STUDY = {
-    "seed_everything": "--seeds",
-    "variant": "--variants",
-    "trainer.default_root_dir": "--root",
+    "--seed_everything": "--seeds",
+    "--variant": "--variants",
+    "--trainer.default_root_dir": "--root",
 }
 
 
@@ -75,9 +75,9 @@ def run_study(
     if len(configs) < len(variants):
         raise ValueError(f"variants {variants} have two configs of one name; rename one")
     shared = [*options]
-    own = _OF_THE_STUDY | ({"trainer.max_epochs": "--epochs"} if epochs is not None else {})
+    own = _OF_THE_STUDY | ({"--trainer.max_epochs": "--epochs"} if epochs is not None else {})
     for option in options:
-        key = option.partition("=")[0].removeprefix("--")
+        key = option.partition("=")[0]
         if key in own:
             raise ValueError(f"{key} is the study's own; give {own[key]}")
     if overlay is not None:

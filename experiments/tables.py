@@ -172,17 +172,19 @@ def agreement_table(maps: Iterable[tuple[str, np.ndarray]]) -> pd.DataFrame:
     of_variant: dict[str, list[np.ndarray]] = {}
     for variant, map_ in maps:
         of_variant.setdefault(variant, []).append(map_)
-    variants = in_order(pd.Series([*of_variant]))
+    variants = in_order(of_variant)
+    if not variants:
+        return pd.DataFrame()
     stacked = [np.stack(of_variant[variant]) for variant in variants]
     sizes = np.array([len(networks) for networks in stacked])
-    num_classes = max((int(networks.max()) for networks in stacked), default=0) + 1
+    num_classes = max(int(networks.max()) for networks in stacked) + 1
     # At each point, n networks of one variant and m of another that see the same class are n * m
     # pairs that agree; plane by plane, as the counts of all planes would not fit into memory.
     agreeing = np.zeros((len(variants), len(variants)))
-    for plane in range(stacked[0].shape[1] if stacked else 0):
+    for plane in range(stacked[0].shape[1]):
         counts = np.stack([_class_counts(networks[:, plane], num_classes) for networks in stacked])
         agreeing += counts @ counts.T
-    num_points = stacked[0][0].size if stacked else 0
+    num_points = stacked[0][0].size
     agreeing -= np.diag(sizes * num_points)  # a network with itself
     pairs = (np.outer(sizes, sizes) - np.diag(sizes)) * num_points
     shares = np.divide(agreeing, pairs, out=np.full_like(agreeing, np.nan), where=pairs > 0)
@@ -216,7 +218,7 @@ def interval_text(mean: float, half_width: float, digits: int, alone: str) -> st
     return f"{number} +/- {round(half_width, digits):.10g}"
 
 
-def in_order(variants: pd.Series) -> list[str]:
+def in_order(variants: Iterable[str]) -> list[str]:
     """Lists the variants as the study does, others after them."""
     present = set(variants)
     known = [variant for variant in VARIANTS if variant in present]

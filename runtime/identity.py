@@ -111,8 +111,11 @@ class Identity:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
-        """Reads what :meth:`to_dict` made."""
-        return cls(**content)
+        """Reads what :meth:`to_dict` made, which older versions spelled as it was typed."""
+        prefix, settings = "trainer.", content["settings"]
+        typed = {k.removeprefix(prefix): settings[k] for k in settings if k.startswith(prefix)}
+        spelled = {prefix + key: value for key, value in spelled_alike(typed).items()}
+        return cls(**{**content, "settings": settings | spelled})
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain types alone."""

@@ -196,7 +196,6 @@ def test_robustness_and_calibration_are_in_the_results(run, tmp_path):
     assert results["measurements"]["calibration"]["num_images"] == 10
 
 
-@pytest.mark.counted
 def test_a_mistake_of_ours_is_told_with_its_traceback(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     loader = "regularizer_collection.experiments.report.load_results"
@@ -208,6 +207,7 @@ def test_a_mistake_of_ours_is_told_with_its_traceback(monkeypatch, capsys, tmp_p
     assert "Traceback" in log.read_text()
 
 
+@pytest.mark.counted
 def test_a_fit_without_a_test_says_how_to_test_later(run, tmp_path, capsys):
     root = tmp_path / "my runs"
     short = ("--trainer.max_epochs", "1", "--trainer.default_root_dir", str(root))

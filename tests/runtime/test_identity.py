@@ -93,6 +93,13 @@ def test_two_spellings_of_one_value_are_the_same_run(here, there):
     assert ours.protocol == theirs.protocol
 
 
+def test_an_older_record_is_of_the_same_run_however_it_was_spelled():
+    older = identity("trainer", {"precision": "bf16-mixed"}).to_dict()
+    older["settings"] |= {"trainer.precision": "bf16", "trainer.gradient_clip_val": 0}
+    asked = identity("trainer", {"precision": "bf16"})
+    assert asked.differences(Identity.from_dict(older)) == []
+
+
 @pytest.mark.parametrize("key", ["limit_train_batches", "overfit_batches"])
 def test_one_batch_is_not_all_of_them(key):
     one, all_of_them = identity("trainer", {key: 1}), identity("trainer", {key: 1.0})
