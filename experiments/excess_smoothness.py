@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from regularizer_collection.experiments.tables import BASELINE, in_order
-from regularizer_collection.functional.statistics import confidence_interval, dunnett
+from regularizer_collection.functional.statistics import dunnett
 
 DENSITY = "test_curve/boundary_density/data"
 ACCURACY = "test_curve/accuracy"
@@ -41,7 +41,8 @@ def network_points(results: Sequence[dict[str, Any]], baseline: str = BASELINE) 
     """Returns accuracy, density and excess of every network that was measured between images.
 
     The excess is S = log density - the log density that the baseline had, on its way, at the same
-    accuracy: the mean over its seeds of a line through each seed's epochs.
+    accuracy: the mean over its seeds, and over the times at which a line through a seed's epochs
+    passes that accuracy.
 
     Args:
         results: Loaded results.
@@ -64,46 +65,52 @@ def network_points(results: Sequence[dict[str, Any]], baseline: str = BASELINE) 
 
 
 def excess_table(points: pd.DataFrame, baseline: str = BASELINE) -> pd.DataFrame:
-    """Sums the excess up over the networks of each variant.
+    """Compares the excess of each variant's networks with that of the baseline's.
 
     Args:
         points: Result of :func:`network_points`.
         baseline: Variant that the others are compared with.
 
     Returns:
-        Rows: variants. Columns: ``networks`` whose excess is known, ``ratio`` = exp(mean excess),
-        ``low`` and ``high``: simultaneous 95 % interval against the baseline's networks (Dunnett)
-        where all groups have two or more, else NaN.
+        Rows: variants. Columns: ``networks`` whose excess is known, ``ratio`` = exp(mean excess -
+        that of the baseline's networks, 0 where it is not known), ``low`` and ``high`` ends of the
+        simultaneous 95 % interval (Dunnett) where all groups have two or more, else NaN. Empty
+        where no variant but the baseline has a known excess.
     """
     groups = {
         variant: group
         for variant in in_order(points["variant"])
         if len(group := points.loc[points["variant"] == variant, "excess"].dropna())
     }
+    others = [variant for variant in groups if variant != baseline]
+    if not others:
+        return pd.DataFrame()
+    level = groups[baseline].mean() if baseline in groups else 0.0
     rows = {
         variant: {
             "networks": len(group),
-            "ratio": np.exp(confidence_interval(group)[0]),
+            "ratio": np.exp(group.mean() - level),
             "low": np.nan,
             "high": np.nan,
         }
         for variant, group in groups.items()
     }
-    others = [variant for variant in groups if variant != baseline]
-    if others and min(map(len, groups.values())) > 1 and baseline in groups:
+    if baseline in groups and min(map(len, groups.values())) > 1:
         compared = dunnett([groups[variant] for variant in others], groups[baseline])
-        for variant, (difference, low, high) in zip(others, compared, strict=True):
-            rows[variant] |= dict(
-                zip(("ratio", "low", "high"), np.exp((difference, low, high)), strict=True)
-            )
+        for variant, (_, low, high) in zip(others, compared, strict=True):
+            rows[variant] |= {"low": np.exp(low), "high": np.exp(high)}
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def _at(band: pd.DataFrame, accuracy: float) -> float:
     """Returns the mean log density of the band's seeds at an accuracy; NaN beyond all of them."""
     logs = []
-    for _, seed in band.groupby("seed"):
-        ordered = seed[seed["density"] > 0].sort_values("accuracy")
-        if len(ordered) and ordered["accuracy"].min() <= accuracy <= ordered["accuracy"].max():
-            logs.append(np.interp(accuracy, ordered["accuracy"], np.log(ordered["density"])))
+    for _, epochs in band[band["density"] > 0].groupby("seed"):
+        accuracies, densities = epochs["accuracy"].to_numpy(), np.log(epochs["density"].to_numpy())
+        gained = np.diff(accuracies)
+        ahead = accuracy - accuracies
+        passes = ahead[:-1] * ahead[1:] <= 0
+        share = np.divide(ahead[:-1], gained, out=np.full_like(gained, 0.5), where=gained != 0)
+        if passes.any():
+            logs.append((densities[:-1] + share * np.diff(densities))[passes].mean())
     return float(np.mean(logs)) if logs else np.nan

@@ -3,8 +3,10 @@
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from regularizer_collection.experiments.figure_layout import add_legend, distinct
 from regularizer_collection.experiments.tables import in_order
 from regularizer_collection.functional.statistics import confidence_interval
 
@@ -19,26 +21,26 @@ def robustness_figure(results: Results) -> Figure:
     Args:
         results: Loaded results whose robustness is known.
     """
-    figure = Figure(figsize=(11, 4), layout="constrained")
+    figure = Figure(figsize=(12, 4), layout="constrained")
     noise, attack, distance = figure.subplots(1, 3)
-    for variant in in_order(run["variant"] for run in results):
+    for number, variant in enumerate(in_order(run["variant"] for run in results)):
         records = [r["measurements"]["robustness"] for r in results if r["variant"] == variant]
-        name = f"{variant} (n = {len(records)})"
+        style = {"label": f"{variant} (n = {len(records)})"} | distinct(number)
         sigmas = [0.0, *map(float, records[0]["accuracy"]["noise"])]
         by_noise = [[r["accuracy"]["clean"], *r["accuracy"]["noise"].values()] for r in records]
-        _draw(noise, sigmas, 100 * np.array(by_noise), name)
+        _draw(noise, sigmas, 100 * np.array(by_noise), style)
         by_steps = 100 * np.array([r["accuracy"]["pgd_by_steps"] for r in records])
-        _draw(attack, range(by_steps.shape[1]), by_steps, name)
+        _draw(attack, range(by_steps.shape[1]), by_steps, style)
         furthest = np.linspace(0, 1.5, 61)
         lengths = [_lengths(record) for record in records]
         shares = np.array([[(own > t).mean() for t in furthest] for own in lengths])
-        _draw(distance, furthest, 100 * shares, name)
-    noise.set(xlabel="standard deviation of the noise (pixels from 0 to 1)")
+        _draw(distance, furthest, 100 * shares, style)
+    noise.set(xlabel="standard deviation of the noise\n(pixels from 0 to 1)")
     noise.set_ylabel("accuracy (%)")
     attack.set(xlabel="steps of PGD, of 1/255 each", xlim=(0, 15))
-    distance.set(xlabel="Euclidean change allowed (pixels from 0 to 1)")
+    distance.set(xlabel="Euclidean change allowed\n(pixels from 0 to 1)")
     distance.set_ylabel("images that need more (%, upper bound)")
-    noise.legend(fontsize=7)
+    add_legend(figure, noise)
     return figure
 
 
@@ -46,10 +48,10 @@ def _lengths(record: dict[str, Any]) -> np.ndarray:
     return np.array([np.inf if d is None else d for d in record["values"]["distance"]])
 
 
-def _draw(axis: Any, x: Any, curves: np.ndarray, name: str) -> None:
+def _draw(axis: Axes, x: Any, curves: np.ndarray, style: dict[str, Any]) -> None:
     x = list(x)
-    (line,) = axis.plot(x, curves.mean(0), ".-", markersize=4, label=name)
+    axis.plot(x, curves.mean(0), "-", markersize=2, **style)
     if len(curves) > 1:
         half_widths = np.array([confidence_interval(values)[1] for values in curves.T])
         low, high = np.clip([curves.mean(0) - half_widths, curves.mean(0) + half_widths], 0, 100)
-        axis.fill_between(x, low, high, alpha=0.2, color=line.get_color())
+        axis.fill_between(x, low, high, alpha=0.2, color=style["color"])

@@ -55,6 +55,21 @@ def test_half_the_density_at_equal_accuracy_is_an_excess_of_a_half():
     assert math.isnan(table.loc["jacobi", "low"])  # one network tells no spread
 
 
+def test_where_no_reg_had_an_accuracy_several_times_their_mean_counts():
+    up_and_down = [(0.1, 1.0), (0.3, 4.0), (0.2, 16.0)]
+    runs = [network("no_reg", 0, 0.2, 16.0, up_and_down), network("jacobi", 0, 0.25, 1.0)]
+    points = network_points(runs).set_index("variant")
+    assert points.loc["jacobi", "excess"] == pytest.approx(-math.log(2) * (1.5 + 3) / 2)
+
+
+def test_variants_are_compared_with_the_networks_of_no_reg_not_with_its_way_alone():
+    runs = [network("no_reg", s, 0.4, density, WAY) for s, density in enumerate((10.0, 12.0))]
+    runs += [network("svb", s, 0.4, density) for s, density in enumerate((5.0, 6.0))]
+    table = excess_table(network_points(runs))
+    assert table["ratio"].to_dict() == pytest.approx({"no_reg": 1, "svb": 0.5})
+    assert table.loc["svb", "low"] * table.loc["svb", "high"] == pytest.approx(0.25)
+
+
 @pytest.mark.parametrize("accuracy", [0.05, 0.5])
 def test_beyond_what_no_reg_reached_nothing_is_said(accuracy):
     runs = [network("no_reg", 0, 0.4, 8.0, WAY), network("l2", 0, accuracy, 1.0)]
