@@ -6,10 +6,23 @@ from typing import NamedTuple
 
 
 class Point(NamedTuple):
-    """One combination: what it adds to a variant's name, and its options of ``cli.py fit``."""
+    """One combination of values.
+
+    Attributes:
+        suffix: What it adds to a variant's name.
+        keys: Keys of ``cli.py fit``.
+        values: A value of each key.
+    """
 
     suffix: str
-    options: tuple[str, ...]
+    keys: tuple[str, ...]
+    values: tuple[str, ...]
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Options of ``cli.py fit``."""
+        pairs = zip(self.keys, self.values, strict=True)
+        return tuple(part for key, value in pairs for part in (f"--{key}", value))
 
 
 def grid_points(grid: Sequence[str]) -> list[Point]:
@@ -19,9 +32,10 @@ def grid_points(grid: Sequence[str]) -> list[Point]:
         grid: Entries such as ``model.lambda_jacobian=0.001,0.01``.
 
     Raises:
-        ValueError: If an entry has no key or no value, or a value cannot be in a folder's name.
+        ValueError: If an entry has no key or no value, a key or a value is given twice, or a value
+            cannot be in a folder's name.
     """
-    axes = []
+    axes: dict[str, list[str]] = {}
     for entry in grid:
         key, _, values = entry.partition("=")
         key = key.removeprefix("--")
@@ -32,9 +46,15 @@ def grid_points(grid: Sequence[str]) -> list[Point]:
             raise ValueError(f"grid value {bad!r} cannot be in a folder's name; give another")
         if repeated := next((item for item in items if items.count(item) > 1), None):
             raise ValueError(f"grid value {repeated!r} of {key} is given twice; give each once")
-        name = key.rpartition(".")[2]
-        axes.append([(f"_{name}={item}", (f"--{key}", item)) for item in items])
+        if key in axes:
+            raise ValueError(f"grid key {key} is given twice; give all its values in one entry")
+        axes[key] = items
+    names = [key.rpartition(".")[2] for key in axes]
     return [
-        Point("".join(suffix for suffix, _ in point), tuple(o for _, pair in point for o in pair))
-        for point in product(*axes)
+        Point(
+            "".join(f"_{name}={value}" for name, value in zip(names, values, strict=True)),
+            tuple(axes),
+            values,
+        )
+        for values in product(*axes.values())
     ]

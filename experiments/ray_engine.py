@@ -29,7 +29,7 @@ def run_on_ray(
     Raises:
         ImportError: If Ray is not installed.
         ConnectionError: If no cluster answers at the address, or lets us in.
-        ValueError: If no cluster of this size could ever make a run.
+        ValueError: If no machine of the cluster could ever make a run.
     """
     if address is not None and _TOKEN.exists():
         # A cluster that was started with a token of this machine asks for it; Ray looks here as it
@@ -56,7 +56,8 @@ def run_on_ray(
         ) from error
     failed = {}
     try:
-        _refuse_what_the_cluster_has_not(ray.cluster_resources(), cpus_per_run, gpus_per_run)
+        machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        _refuse_what_no_machine_has(machines, cpus_per_run, gpus_per_run)
         task = ray.remote(num_cpus=cpus_per_run, num_gpus=gpus_per_run, max_retries=_RETRIES)(_make)
         pending = {task.remote(run): run for run in runs}
         while pending:
@@ -89,16 +90,17 @@ def _check_that_it_answers(address: str | None) -> None:
         ) from error
 
 
-def _refuse_what_the_cluster_has_not(
-    has: Mapping[str, float], cpus_per_run: float, gpus_per_run: float
+def _refuse_what_no_machine_has(
+    machines: Sequence[Mapping[str, float]], cpus_per_run: float, gpus_per_run: float
 ) -> None:
-    """Compares first: Ray waits for ever for what no machine has."""
-    for name, asked in (("CPU", cpus_per_run), ("GPU", gpus_per_run)):
-        if asked > has.get(name, 0):
-            raise ValueError(
-                f"a run asks for {asked:g} {name}s, the cluster has {has.get(name, 0):g}; give a "
-                f"smaller --{name.lower()}s_per_run"
-            )
+    """Compares first: Ray waits for ever for what no machine has, however many there are."""
+    have = {(machine.get("CPU", 0.0), machine.get("GPU", 0.0)) for machine in machines}
+    if not any(cpus >= cpus_per_run and gpus >= gpus_per_run for cpus, gpus in have):
+        largest = ", ".join(f"{cpus:g} and {gpus:g}" for cpus, gpus in sorted(have, reverse=True))
+        raise ValueError(
+            f"a run asks for {cpus_per_run:g} CPUs and {gpus_per_run:g} GPUs, the machines of the "
+            f"cluster have {largest}; give a smaller --cpus_per_run or --gpus_per_run"
+        )
 
 
 def _make(run: Run) -> int:

@@ -76,10 +76,13 @@ def run_study(
         raise ValueError(f"variants {variants} have two configs of one name; rename one")
     shared = [*options]
     own = _OF_THE_STUDY | ({"--trainer.max_epochs": "--epochs"} if epochs is not None else {})
-    for option in options:
-        key = option.partition("=")[0]
-        if key in own:
-            raise ValueError(f"{key} is the study's own; give {own[key]}")
+    points = grid_points(grid)
+    asked = {option.partition("=")[0] for option in options}
+    swept = {f"--{key}" for key in points[0].keys}
+    if taken := sorted((asked | swept) & own.keys()):
+        raise ValueError(f"{taken[0]} is the study's own; give {own[taken[0]]}")
+    if twice := sorted(asked & swept):
+        raise ValueError(f"{twice[0]} is in the grid and beside it; give it once")
     if overlay is not None:
         shared = ["--config", str(find_config(overlay)), *shared]
     if epochs is not None:
@@ -102,7 +105,7 @@ def run_study(
         )
         for seed in seeds
         for name, config in configs.items()
-        for point in grid_points(grid)
+        for point in points
     ]
     _refuse_others(runs)
     todo = [run for run in runs if not run.is_finished()]

@@ -13,7 +13,15 @@ def test_every_combination_is_a_point_with_a_name_and_options():
 
 
 def test_without_a_grid_there_is_one_point():
-    assert grid_points([]) == [("", ())]
+    (point,) = grid_points([])
+    assert (point.suffix, point.options) == ("", ())
+
+
+def test_a_key_in_two_entries_is_refused():
+    with pytest.raises(
+        ValueError, match=r"grid key model\.eps is given twice; give all its values"
+    ):
+        grid_points(["model.eps=0.1", "--model.eps=0.2"])
 
 
 @pytest.mark.parametrize(

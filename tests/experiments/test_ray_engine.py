@@ -19,16 +19,17 @@ class FakeRay:
 
     exceptions = SimpleNamespace(RayError=OSError)
 
-    def __init__(self, refuses=False, **resources):
-        self.refuses, self.resources, self.shut_down = refuses, resources, False
+    def __init__(self, refuses=False, machines=({"CPU": 2.0},)):
+        self.refuses, self.machines, self.shut_down = refuses, machines, False
 
     def init(self, address, **options):
         if self.refuses:
             raise RuntimeError("token is missing")
         self.address, self.options = address, options
 
-    def cluster_resources(self):
-        return self.resources
+    def nodes(self):
+        gone = {"Alive": False, "Resources": {"CPU": 64.0, "GPU": 64.0}}
+        return [gone, *({"Alive": True, "Resources": machine} for machine in self.machines)]
 
     def remote(self, **options):
         return lambda make: SimpleNamespace(remote=lambda run: (make, run))
@@ -61,7 +62,7 @@ def runs(tmp_path):
 
 
 def test_runs_that_fail_or_whose_worker_dies_are_told(ray, tmp_path, monkeypatch, capsys):
-    fake = ray(CPU=2.0)
+    fake = ray()
     monkeypatch.setattr(ray_engine, "_make", lambda run: run.seed)
     failed = run_on_ray(runs(tmp_path), None, 1, 0)
     assert {run.seed: code for run, code in failed.items()} == {1: 1, 2: 1}
@@ -73,11 +74,19 @@ def test_runs_that_fail_or_whose_worker_dies_are_told(ray, tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("asked", "message"),
-    [((3, 0), "a run asks for 3 CPUs, the cluster has 2"), ((1, 1), "asks for 1 GPUs, .* has 0")],
+    ("asked", "machines", "message"),
+    [
+        ((3, 0), [{"CPU": 2.0}], "a run asks for 3 CPUs and 0 GPUs, the machines .* have 2 and 0;"),
+        ((3, 0), [{"CPU": 2.0}] * 8, "have 2 and 0; give a smaller --cpus_per_run"),
+        ((1, 1), [{"CPU": 2.0}], "1 GPUs, the machines of the cluster have 2 and 0"),
+        ((4, 1), [{"CPU": 8.0}, {"CPU": 2.0, "GPU": 4.0}], "have 8 and 0, 2 and 4"),
+    ],
+    ids=["CPUs", "CPUs of one machine", "GPUs", "both on one machine"],
 )
-def test_a_cluster_that_is_too_small_is_refused_at_once(asked, message, ray, tmp_path):
-    fake = ray(CPU=2.0)
+def test_what_no_machine_of_the_cluster_has_is_refused_at_once(
+    asked, machines, message, ray, tmp_path
+):
+    fake = ray(machines=machines)
     with pytest.raises(ValueError, match=message):
         run_on_ray(runs(tmp_path), None, *asked)
     assert fake.shut_down
@@ -90,7 +99,7 @@ def test_a_cluster_that_does_not_let_us_in_says_what_to_do(ray, tmp_path):
 
 
 def test_an_address_where_nothing_answers_is_refused_before_ray_waits_for_it(ray, tmp_path):
-    ray(CPU=2.0)
+    ray()
     with pytest.raises(ConnectionError, match=r"no Ray cluster answers at 127\.0\.0\.1"):
         run_on_ray(runs(tmp_path), f"127.0.0.1:{free_port()}", 1, 0)
 

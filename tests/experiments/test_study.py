@@ -182,6 +182,12 @@ def test_ray_makes_a_run_again_whose_worker_was_killed(head, tmp_path):
             "seed_everything is the study's own; give --seeds",
         ),
         (("--options", "[--variant=x]"), "variant is the study's own; give --variants"),
+        (("--grid", "seed_everything=5,6"), "seed_everything is the study's own; give --seeds"),
+        (("--grid", "variant=a,b"), "variant is the study's own; give --variants"),
+        (
+            ("--optimizer.lr", "1", "--grid", "optimizer.lr=0.1,0.2"),
+            "--optimizer.lr is in the grid and beside it; give it once",
+        ),
         (
             ("--epochs", "3", "--trainer.max_epochs", "5"),
             "max_epochs is the study's own; give --ep",
@@ -297,6 +303,6 @@ def test_what_a_cluster_has_not_is_refused_at_once(head, tmp_path):
         timeout=240,
     )
     assert done.returncode == 2
-    assert "error: a run asks for 3 GPUs, the cluster has 0; give a smaller --gpus_per_run" in (
+    assert "error: a run asks for 1 CPUs and 3 GPUs, the machines of the cluster have" in (
         done.stderr
     )
