@@ -1,13 +1,12 @@
 """A study on this machine, several runs side by side."""
 
-import os
 import subprocess
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 
+from regularizer_collection.experiments.machine import free_memory, usable_cores
 from regularizer_collection.experiments.progress import StudyProgress
 from regularizer_collection.experiments.run import Run
 from regularizer_collection.runtime.results_file import NAME, read_results
@@ -29,8 +28,8 @@ def number_of_jobs(asked: int | None) -> int:
     if asked is not None and asked < 1:
         raise ValueError(f"jobs is {asked}; give 1 or more")
     has_accelerator = torch.cuda.is_available() or torch.backends.mps.is_available()
-    wanted = asked or (1 if has_accelerator else _cores())
-    free = _free_memory()
+    wanted = asked or (1 if has_accelerator else usable_cores())
+    free = free_memory()
     if free is None or wanted * _BYTES_OF_A_RUN <= free:
         return wanted
     carried = max(1, free // _BYTES_OF_A_RUN)
@@ -53,7 +52,7 @@ def run_side_by_side(runs: Sequence[Run], jobs: int) -> dict[Run, int]:
     Returns:
         The exit codes of the runs that failed.
     """
-    threads = max(1, _cores() // jobs)
+    threads = max(1, usable_cores() // jobs)
     waiting = list(runs)
     active: dict[Run, subprocess.Popen[bytes]] = {}
     failed: dict[Run, int] = {}
@@ -95,15 +94,3 @@ def _wait(processes: list[subprocess.Popen[bytes]]) -> None:
     until = time.monotonic() + _SECONDS_BETWEEN_LOOKS
     while time.monotonic() < until and all(process.poll() is None for process in processes):
         time.sleep(0.05)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _free_memory() -> int | None:
-    """Returns the bytes that programs can still take, or None where the system does not tell."""
-    path = Path("/proc/meminfo")
-    lines = path.read_text().splitlines() if path.exists() else []
-    found = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
-    return 1024 * int(found[0]) if found else None

@@ -22,8 +22,8 @@ GB = 2**30
     ],
 )
 def test_as_many_runs_as_cores_and_memory_carry(asked, cores, free, jobs, monkeypatch):
-    monkeypatch.setattr(local_engine, "_cores", lambda: cores)
-    monkeypatch.setattr(local_engine, "_free_memory", lambda: free)
+    monkeypatch.setattr(local_engine, "usable_cores", lambda: cores)
+    monkeypatch.setattr(local_engine, "free_memory", lambda: free)
     assert number_of_jobs(asked) == jobs
 
 
@@ -33,7 +33,7 @@ def test_one_run_on_a_gpu(monkeypatch):
 
 
 def test_too_little_memory_is_said(monkeypatch, capsys):
-    monkeypatch.setattr(local_engine, "_free_memory", lambda: 5 * GB)
+    monkeypatch.setattr(local_engine, "free_memory", lambda: 5 * GB)
     assert number_of_jobs(9) == 2
     assert "5.0 GB of memory carry 2 runs side by side, not 9" in capsys.readouterr().out
 
@@ -64,7 +64,7 @@ class Sleeping(Run):
 
 @pytest.mark.parametrize(("jobs", "most"), [(1, 1), (2, 2)])
 def test_no_more_than_so_many_runs_at_a_time_share_the_cores(jobs, most, tmp_path, monkeypatch):
-    monkeypatch.setattr(local_engine, "_cores", lambda: 6)
+    monkeypatch.setattr(local_engine, "usable_cores", lambda: 6)
     runs = [Sleeping("x", seed, Path(tmp_path)) for seed in range(4)]
     assert run_side_by_side(runs, jobs) == {}
     times = [run.times() for run in runs]
