@@ -8,13 +8,15 @@ from regularizer_collection.lightning_modules.classifier import Classifier
 
 
 class L2Classifier(Classifier):
-    """Adds weight decay: weight_decay / 2 times the squared norm of all parameters to the loss.
+    """Adds weight decay: weight_decay / 2 times the squared norm of the parameters to the loss.
 
     It acts through the optimizer's ``weight_decay``, which for plain SGD is the gradient of that
     term.
 
     Args:
         weight_decay: Coefficient of the decay.
+        decay_biases_and_norms: Decays all parameters, as the source experiment did; without it,
+            those of 2 or more dimensions alone.
         **kwargs: See :class:`Classifier`.
 
     Raises:
@@ -22,11 +24,14 @@ class L2Classifier(Classifier):
             value of it.
     """
 
-    def __init__(self, weight_decay: float = 0.0005, **kwargs: Any) -> None:
+    def __init__(
+        self, weight_decay: float = 0.0005, decay_biases_and_norms: bool = True, **kwargs: Any
+    ) -> None:
         if not weight_decay >= 0:
             raise ValueError(f"weight_decay is {weight_decay}; give 0 or more")
         super().__init__(**kwargs)
         self.weight_decay = weight_decay
+        self.decay_biases_and_norms = decay_biases_and_norms
 
     def _build_optimizer(self) -> Optimizer:
         optimizer = super()._build_optimizer()
@@ -41,4 +46,9 @@ class L2Classifier(Classifier):
                     f"{type(self).__name__} {self.weight_decay}; give --model.weight_decay alone"
                 )
             group["weight_decay"] = self.weight_decay
+        if not self.decay_biases_and_norms:
+            for group in optimizer.param_groups:
+                group["params"] = [weight for weight in group["params"] if weight.ndim >= 2]
+            others = [parameter for parameter in self.parameters() if parameter.ndim < 2]
+            optimizer.add_param_group({"params": others, "weight_decay": 0.0})
         return optimizer

@@ -300,6 +300,24 @@ def test_a_run_resumed_in_mid_epoch_sees_the_rest_of_the_epoch(tiny_data, make_t
     assert torch.equal(resumed.backbone[2].weight, whole.backbone[2].weight)
 
 
+def test_l2_can_leave_biases_and_norms_as_plain_training_moves_them(tiny_data, make_trainer):
+    def after_a_step(cls, **arguments):
+        torch.manual_seed(0)
+        backbone = nn.Sequential(nn.Conv2d(3, 4, 32), nn.BatchNorm2d(4), nn.Flatten())
+        backbone.append(nn.Linear(4, 100))
+        model = cls(backbone=backbone, optimizer=sgd, **arguments)
+        start = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+        make_trainer(max_steps=1).fit(model, tiny_data)
+        return start, dict(model.named_parameters())
+
+    start, plain = after_a_step(NoRegClassifier)
+    _, decayed = after_a_step(L2Classifier, weight_decay=0.5, decay_biases_and_norms=False)
+    for name, weight in decayed.items():
+        decay = 0.01 * 0.5 * start[name] if weight.ndim >= 2 else 0
+        torch.testing.assert_close(weight, plain[name] - decay, msg=name)
+    assert sum(weight.ndim < 2 for weight in plain.values()) == 4
+
+
 @pytest.mark.parametrize(
     ("cls", "arguments", "message"),
     [
