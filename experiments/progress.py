@@ -2,7 +2,8 @@
 
 import sys
 import time
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -11,16 +12,19 @@ from rich.table import Table
 
 from regularizer_collection.experiments.run import Run
 
+_LINES_AROUND_ROWS = 5
+_WAITING = "waiting"
+
 
 class StudyProgress:
-    """A table of all runs on a terminal; elsewhere a line for each run and epoch, at once.
+    """A table of the runs on a terminal; elsewhere a line for each run and epoch, at once.
 
     Args:
         runs: Runs of the study, in the order of the table.
     """
 
     def __init__(self, runs: Iterable[Run]) -> None:
-        self._states = dict.fromkeys(runs, "waiting")
+        self._states = dict.fromkeys(runs, _WAITING)
         self._started: dict[Run, tuple[float, int]] = {}
         self._live = Live(refresh_per_second=1) if sys.stdout.isatty() else None
 
@@ -60,9 +64,25 @@ class StudyProgress:
     def _show(self, run: Run, state: str, prints: bool) -> None:
         self._states[run] = state
         if self._live:
-            table = Table("variant", "seed", "state")
-            for other, its_state in self._states.items():
-                table.add_row(other.variant, str(other.seed), its_state)
-            self._live.update(table)
+            self._live.update(run_table(self._states, self._live.console.height))
         elif prints:
             print(f"{run.variant} seed {run.seed}: {state}", flush=True)
+
+
+def run_table(states: Mapping[Run, str], height: int) -> Table:
+    """Returns all runs with their states, or where they do not fit those at work, and counts.
+
+    Args:
+        states: State of each run.
+        height: Lines of the terminal.
+    """
+    table = Table("variant", "seed", "state")
+    words = {run: state.partition(",")[0].partition(" ")[0] for run, state in states.items()}
+    is_all = len(states) + _LINES_AROUND_ROWS <= height
+    for run, state in states.items():
+        if is_all or words[run] == "epoch":
+            table.add_row(run.variant, str(run.seed), state)
+    if not is_all:
+        others = Counter(word for word in words.values() if word != "epoch")
+        table.caption = ", ".join(f"{number} {word}" for word, number in others.items())
+    return table
