@@ -1,5 +1,6 @@
 """A study on this machine, several runs side by side."""
 
+import os
 import subprocess
 import time
 from collections.abc import Sequence
@@ -19,16 +20,15 @@ def number_of_jobs(asked: int | None) -> int:
     """Returns how many runs this machine carries side by side.
 
     Args:
-        asked: Number that was asked for; None asks for as many as there are cores, or on a GPU
-            for one.
+        asked: Number that was asked for; None asks for as many as there are cores, or GPUs.
 
     Raises:
         ValueError: If it is below 1.
     """
     if asked is not None and asked < 1:
         raise ValueError(f"jobs is {asked}; give 1 or more")
-    has_accelerator = torch.cuda.is_available() or torch.backends.mps.is_available()
-    wanted = asked or (1 if has_accelerator else usable_cores())
+    has_apple_gpu = torch.backends.mps.is_available()
+    wanted = asked or len(visible_gpus()) or (1 if has_apple_gpu else usable_cores())
     free = free_memory()
     if free is None or wanted * _BYTES_OF_A_RUN <= free:
         return wanted
@@ -43,7 +43,7 @@ def number_of_jobs(asked: int | None) -> int:
 
 
 def run_side_by_side(runs: Sequence[Run], jobs: int) -> dict[Run, int]:
-    """Makes all runs, some at a time, which share the cores.
+    """Makes all runs, some at a time, which share the cores and take turns with the GPUs.
 
     Args:
         runs: What to make.
@@ -53,20 +53,25 @@ def run_side_by_side(runs: Sequence[Run], jobs: int) -> dict[Run, int]:
         The exit codes of the runs that failed.
     """
     threads = max(1, usable_cores() // jobs)
+    gpus: Sequence[str | None] = visible_gpus() or [None]
+    free_places = list(range(jobs))
     waiting = list(runs)
     active: dict[Run, subprocess.Popen[bytes]] = {}
+    places: dict[Run, int] = {}
     failed: dict[Run, int] = {}
     with StudyProgress(runs) as progress:
         try:
             while waiting or active:
                 while waiting and len(active) < jobs:
                     run = waiting.pop(0)
-                    active[run] = run.start(threads)
+                    places[run] = free_places.pop(0)
+                    active[run] = run.start(threads, gpus[places[run] % len(gpus)])
                 for run, process in list(active.items()):
                     if process.poll() is None:
                         progress.look_at(run)
                         continue
                     del active[run]
+                    free_places.append(places[run])
                     if not run.is_finished():
                         failed[run] = process.returncode
                     progress.end(run, _outcome(run))
@@ -80,6 +85,13 @@ def run_side_by_side(runs: Sequence[Run], jobs: int) -> dict[Run, int]:
             print("stopped; the same command continues")
             raise
     return failed
+
+
+def visible_gpus() -> list[str]:
+    """Returns the GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    count = torch.cuda.device_count()
+    return named.split(",")[:count] if named else [str(number) for number in range(count)]
 
 
 def _outcome(run: Run) -> str:

@@ -118,16 +118,20 @@ class Run:
         missing = [kind["missing_planes"] for kind in planes.values()]
         return "random" in planes and not any([*missing, robustness.get("missing_images", 0)])
 
-    def start(self, threads: int | None = None) -> subprocess.Popen[bytes]:
+    def start(self, threads: int | None = None, gpu: str | None = None) -> subprocess.Popen[bytes]:
         """Starts the command; it ends when this process does, however that ends.
 
         Args:
             threads: Threads of the process, unless OMP_NUM_THREADS says otherwise.
+            gpu: The GPU that a run on one device sees, as CUDA_VISIBLE_DEVICES names it; None
+                leaves it all.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         variables = {"PYTHONUNBUFFERED": "1", "PYTHONPATH": python_path()}
         if threads is not None:
             variables["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", str(threads))
+        if gpu is not None and str(_config_of(self.arguments)["trainer"]["devices"]) == "1":
+            variables["CUDA_VISIBLE_DEVICES"] = gpu
         with self.log.open("ab") as log:
             return subprocess.Popen(
                 self.command,

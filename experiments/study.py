@@ -48,7 +48,7 @@ def run_study(
         overlay: Second config of every run, such as demo.yaml.
         root: Folder of all runs. The engine "ray" needs it shared by all machines.
         jobs: Runs side by side on this machine, which share its cores. None makes as many as cores
-            and memory carry, one on a GPU.
+            and memory carry, or one on each GPU.
         grid: Values of further keys, such as ``model.lambda_jacobian=0.001,0.01``; every
             combination is a variant of its own, named after its values.
         engine: "local" makes the runs on this machine, "ray" a Ray task of each.

@@ -1,14 +1,39 @@
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from regularizer_collection.experiments import local_engine
-from regularizer_collection.experiments.local_engine import number_of_jobs, run_side_by_side
+from regularizer_collection.experiments.local_engine import (
+    number_of_jobs,
+    run_side_by_side,
+    visible_gpus,
+)
 from regularizer_collection.experiments.run import Run
 
 GB = 2**30
+
+
+class Sleeping(Run):
+    """Writes when it begins and ends, and is finished then."""
+
+    def start(self, threads=None, gpu=None):
+        self.folder.mkdir(parents=True)
+        program = (
+            "import sys, time; p = open(sys.argv[1] + '/times', 'w');"
+            "p.write(f'{time.time()} '); time.sleep(0.5); p.write(f'{time.time()} {sys.argv[2]}')"
+        )
+        given = [str(self.folder), f"{threads} {gpu}"]
+        return subprocess.Popen([sys.executable, "-c", program, *given])
+
+    def is_finished(self):
+        return (self.folder / "times").exists()
+
+    def times(self):
+        began, ended, threads, gpu = (self.folder / "times").read_text().split()
+        return float(began), float(ended), threads, gpu
 
 
 @pytest.mark.parametrize(
@@ -27,9 +52,52 @@ def test_as_many_runs_as_cores_and_memory_carry(asked, cores, free, jobs, monkey
     assert number_of_jobs(asked) == jobs
 
 
-def test_one_run_on_a_gpu(monkeypatch):
-    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+@pytest.mark.parametrize(
+    ("count", "named", "gpus"),
+    [
+        (1, None, ["0"]),
+        (4, None, ["0", "1", "2", "3"]),
+        (2, "5,7", ["5", "7"]),
+        (1, "GPU-8932f937", ["GPU-8932f937"]),
+        (1, "3,17", ["3"]),
+    ],
+)
+def test_a_run_for_each_gpu_that_this_process_may_use(count, named, gpus, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if named is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: count)
+    assert visible_gpus() == gpus
+    assert number_of_jobs(None) == len(gpus)
+
+
+def test_one_run_on_the_gpu_of_a_mac(monkeypatch):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: True)
     assert number_of_jobs(None) == 1
+
+
+def test_each_run_at_a_time_has_a_gpu_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    runs = [Sleeping("x", seed, tmp_path) for seed in range(5)]
+    assert run_side_by_side(runs, 2) == {}
+    of_gpus = {}
+    for run in runs:
+        began, ended, _, gpu = run.times()
+        of_gpus.setdefault(gpu, []).append((began, ended))
+    assert sorted(of_gpus) == ["0", "1"]
+    for times in of_gpus.values():
+        assert all(ended <= began for (_, ended), (began, _) in pairwise(sorted(times)))
+
+
+@pytest.mark.parametrize(("devices", "seen"), [("1", "3"), ("2", None)])
+def test_a_run_on_several_devices_sees_all_gpus(devices, seen, tmp_path, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    started = []
+    monkeypatch.setattr(subprocess, "Popen", lambda command, env, **_: started.append(env))
+    Run("no_reg", 0, tmp_path, ("--trainer.devices", devices)).start(gpu="3")
+    assert started[0].get("CUDA_VISIBLE_DEVICES") == seen
 
 
 def test_too_little_memory_is_said(monkeypatch, capsys):
@@ -43,31 +111,12 @@ def test_less_than_one_is_refused():
         number_of_jobs(0)
 
 
-class Sleeping(Run):
-    """Writes when it begins and ends, and is finished then."""
-
-    def start(self, threads=None):
-        self.folder.mkdir(parents=True)
-        program = (
-            "import sys, time; p = open(sys.argv[1] + '/times', 'w');"
-            "p.write(f'{time.time()} '); time.sleep(0.5); p.write(f'{time.time()} {sys.argv[2]}')"
-        )
-        return subprocess.Popen([sys.executable, "-c", program, str(self.folder), str(threads)])
-
-    def is_finished(self):
-        return (self.folder / "times").exists()
-
-    def times(self):
-        began, ended, threads = (self.folder / "times").read_text().split()
-        return float(began), float(ended), threads
-
-
 @pytest.mark.parametrize(("jobs", "most"), [(1, 1), (2, 2)])
 def test_no_more_than_so_many_runs_at_a_time_share_the_cores(jobs, most, tmp_path, monkeypatch):
     monkeypatch.setattr(local_engine, "usable_cores", lambda: 6)
     runs = [Sleeping("x", seed, Path(tmp_path)) for seed in range(4)]
     assert run_side_by_side(runs, jobs) == {}
     times = [run.times() for run in runs]
-    at_a_time = [sum(b <= began < e for b, e, _ in times) for began, _, _ in times]
+    at_a_time = [sum(b <= began < e for b, e, *_ in times) for began, *_ in times]
     assert max(at_a_time) == most
-    assert {threads for _, _, threads in times} == {str(6 // jobs)}
+    assert {threads for _, _, threads, _ in times} == {str(6 // jobs)}
