@@ -49,8 +49,9 @@ def network_points(results: Sequence[dict[str, Any]], baseline: str = BASELINE) 
         baseline: Variant that the others are compared with.
 
     Returns:
-        Columns ``variant``, ``seed``, ``accuracy`` (%), ``density`` and ``excess``; NaN where
-        the baseline never was as accurate, or was not measured on its way.
+        Columns ``variant``, ``seed``, ``accuracy`` (%), ``density``, ``excess`` (NaN where the
+        baseline never was as accurate, or was not measured on its way) and ``is_in_band``: whether
+        it is a network of the baseline that was.
     """
     band = trajectory(results, baseline)
     rows = []
@@ -60,8 +61,10 @@ def network_points(results: Sequence[dict[str, Any]], baseline: str = BASELINE) 
             density = float(np.mean(planes["values"]["boundary_density"]))
             accuracy = 100 * run["test"]["accuracy"]
             excess = np.log(density) - _at(band, accuracy) if density > 0 else np.nan
-            rows.append((run["variant"], run["seed"], accuracy, density, excess))
-    return pd.DataFrame(rows, columns=["variant", "seed", "accuracy", "density", "excess"])
+            is_in_band = run["variant"] == baseline and bool(run["history"].get(DENSITY))
+            rows.append((run["variant"], run["seed"], accuracy, density, excess, is_in_band))
+    columns = ["variant", "seed", "accuracy", "density", "excess", "is_in_band"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def excess_table(points: pd.DataFrame, baseline: str = BASELINE) -> pd.DataFrame:
@@ -75,8 +78,11 @@ def excess_table(points: pd.DataFrame, baseline: str = BASELINE) -> pd.DataFrame
         Rows: variants. Columns: ``networks`` whose excess is known, ``ratio`` = exp(mean excess -
         that of the baseline's networks, 0 where it is not known), ``low`` and ``high`` ends of the
         simultaneous 95 % interval (Dunnett) where all groups have two or more, else NaN. Empty
-        where no variant but the baseline has a known excess.
+        where no variant but the baseline has a known excess. There is no interval either unless
+        all networks of the baseline were measured on their way: what a band of fewer errs by is
+        common to all networks of a variant, whose spread does not show it.
     """
+    is_whole_band = points.loc[points["variant"] == baseline, "is_in_band"].all()
     groups = {
         variant: group
         for variant in in_order(points["variant"])
@@ -95,7 +101,7 @@ def excess_table(points: pd.DataFrame, baseline: str = BASELINE) -> pd.DataFrame
         }
         for variant, group in groups.items()
     }
-    if baseline in groups and min(map(len, groups.values())) > 1:
+    if is_whole_band and baseline in groups and min(map(len, groups.values())) > 1:
         compared = dunnett([groups[variant] for variant in others], groups[baseline])
         for variant, (_, low, high) in zip(others, compared, strict=True):
             rows[variant] |= {"low": np.exp(low), "high": np.exp(high)}

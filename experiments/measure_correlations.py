@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -51,51 +52,65 @@ def correlation_tables(results: Sequence[Run], seed: int = 0) -> dict[str, pd.Da
         seed: Seed of the resampling.
 
     Returns:
-        By kind: "within variants" (the mean over variants of three or more networks), "between
-        variants" (of their means), "given accuracy" (partial, over all networks). Rows: measures.
-        Columns: outcomes, as text "tau [low, high]" with the 95 % interval from resampling
-        variants, then networks. Empty if fewer than two variants have three measured networks.
+        By kind: "within variants" (the mean over variants), "between variants" (of their means),
+        "given accuracy" (partial, over all networks). Rows: measures. Columns: outcomes, as text
+        "tau [low, high]" with the 95 % interval from resampling variants, then networks; of both
+        those that are known of all :func:`correlated` networks. Empty if these are of fewer than
+        two variants.
+    """
+    groups: dict[str, list[list[float]]] = {}
+    for run in correlated(results):
+        groups.setdefault(run["variant"], []).append(
+            [of(run) for of in (MEASURES | OUTCOMES).values()]
+        )
+    if len(groups) < 2:
+        return {}
+    values = [np.array(networks) for networks in groups.values()]
+    is_known = np.isfinite(np.concatenate(values)).all(0)
+    values = [networks[:, is_known] for networks in values]
+    known = [name for name, is_its in zip(MEASURES | OUTCOMES, is_known, strict=True) if is_its]
+    accuracy = known.index("accuracy")
+    generator = np.random.default_rng(seed)
+    draws = [_taus(_resampled(values, generator), accuracy) for _ in range(_DRAWS)]
+    tables = {}
+    for number, (kind, taus) in enumerate(zip(_KINDS, _taus(values, accuracy), strict=True)):
+        low, high = _interval(np.array([draw[number] for draw in draws]))
+        texts = [
+            [f"{tau:.2f} [{least:.2f}, {most:.2f}]" for tau, least, most in zip(*row, strict=True)]
+            for row in zip(taus, low, high, strict=True)
+        ]
+        table = pd.DataFrame(texts, index=known, columns=known).iloc[:accuracy, accuracy:]
+        tables[kind] = table.drop(columns="accuracy") if kind == "given accuracy" else table
+    return tables
+
+
+def correlated(results: Sequence[Run]) -> list[Run]:
+    """Returns the networks whose measures are correlated: three or more of a variant, all measured.
+
+    Args:
+        results: Loaded results.
     """
     runs = measured(measured(results, "robustness"), "calibration")
-    read = [*MEASURES.values(), *OUTCOMES.values()]
-    groups: dict[str, list[list[float]]] = {}
-    for run in runs:
-        groups.setdefault(run["variant"], []).append([of(run) for of in read])
-    values = [
-        np.array(networks) for networks in groups.values() if len(networks) >= _NETWORKS_NEEDED
-    ]
-    if len(values) < 2 or not np.isfinite(np.concatenate(values)).all():
-        return {}
-    generator = np.random.default_rng(seed)
-    draws = [_taus(_resampled(values, generator)) for _ in range(_DRAWS)]
-    tables = {}
-    for number, (kind, taus) in enumerate(zip(_KINDS, _taus(values), strict=True)):
-        low, high = _interval(np.array([draw[number] for draw in draws]))
-        tables[kind] = pd.DataFrame(
-            [
-                [
-                    f"{taus[row, column]:.2f} [{low[row, column]:.2f}, {high[row, column]:.2f}]"
-                    for column in range(len(MEASURES), len(read))
-                ]
-                for row in range(len(MEASURES))
-            ],
-            index=list(MEASURES),
-            columns=list(OUTCOMES),
-        )
-    return tables
+    numbers = Counter(run["variant"] for run in runs)
+    return [run for run in runs if numbers[run["variant"]] >= _NETWORKS_NEEDED]
 
 
 _KINDS = ("within variants", "between variants", "given accuracy")
 
 
-def _taus(groups: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns the matrices of tau within groups, between their means, and given accuracy."""
+def _taus(groups: Sequence[np.ndarray], accuracy: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns the matrices of tau within groups, between their means, and given accuracy.
+
+    Args:
+        groups: Measures and outcomes [networks, columns] of each variant.
+        accuracy: Column of the accuracy.
+    """
     of_groups = np.array([kendall_matrix(group) for group in groups])
     with np.errstate(invalid="ignore"):  # one network drawn again and again has no tau
         within = np.nansum(of_groups, axis=0) / np.isfinite(of_groups).sum(0)
     between = kendall_matrix(np.array([group.mean(0) for group in groups]))
     overall = kendall_matrix(np.concatenate(groups))
-    given = overall[:, [len(MEASURES)]]
+    given = overall[:, [accuracy]]
     rest = np.sqrt(np.clip((1 - given**2) * (1 - given.T**2), 1e-12, None))
     return within, between, (overall - given * given.T) / rest
 

@@ -20,7 +20,7 @@ from regularizer_collection.experiments.figures import (
     tv_figure,
 )
 from regularizer_collection.experiments.marked_part import replace_part
-from regularizer_collection.experiments.measure_correlations import correlation_tables
+from regularizer_collection.experiments.measure_correlations import correlated, correlation_tables
 from regularizer_collection.experiments.page import html_page, markdown_page
 from regularizer_collection.experiments.robustness_figures import robustness_figure
 from regularizer_collection.experiments.robustness_tables import (
@@ -326,7 +326,8 @@ def _robustness_tables(results: list[dict[str, Any]], baseline: str) -> dict[str
         tables["Calibration (all test images)"] = means_table(calibrated, CALIBRATION)
     for kind, table in correlation_tables(results).items():
         name = f"What boundary measures go along with, {kind}"
-        tables[f"{name} (Kendall's tau, n = {len(attacked)} networks)"] = table
+        number = len(correlated(results))
+        tables[f"{name} (Kendall's tau, n = {number} networks)"] = table
     return tables
 
 

@@ -177,12 +177,12 @@ def agreement_table(maps: Iterable[tuple[str, np.ndarray]]) -> pd.DataFrame:
         return pd.DataFrame()
     stacked = [np.stack(of_variant[variant]) for variant in variants]
     sizes = np.array([len(networks) for networks in stacked])
-    num_classes = max(int(networks.max()) for networks in stacked) + 1
+    num_labels = max(int(networks.max()) for networks in stacked) + 2  # with -1, no class
     # At each point, n networks of one variant and m of another that see the same class are n * m
     # pairs that agree; plane by plane, as the counts of all planes would not fit into memory.
     agreeing = np.zeros((len(variants), len(variants)))
     for plane in range(stacked[0].shape[1]):
-        counts = np.stack([_class_counts(networks[:, plane], num_classes) for networks in stacked])
+        counts = np.stack([_label_counts(networks[:, plane], num_labels) for networks in stacked])
         agreeing += counts @ counts.T
     num_points = stacked[0][0].size
     agreeing -= np.diag(sizes * num_points)  # a network with itself
@@ -191,16 +191,16 @@ def agreement_table(maps: Iterable[tuple[str, np.ndarray]]) -> pd.DataFrame:
     return pd.DataFrame(shares, index=variants, columns=variants)
 
 
-def _class_counts(maps: np.ndarray, num_classes: int) -> np.ndarray:
-    """Counts the networks that see each class at each point, as one vector.
+def _label_counts(maps: np.ndarray, num_labels: int) -> np.ndarray:
+    """Counts the networks that see each class, or none, at each point, as one vector.
 
     Args:
-        maps: Class maps [networks, height, width].
-        num_classes: Number of classes.
+        maps: Class maps [networks, height, width]; -1 is no class.
+        num_labels: Number of classes, and one more.
     """
     points = maps.reshape(len(maps), -1)
-    places = np.arange(points.shape[1]) * num_classes + points
-    return np.bincount(places.ravel(), minlength=points.shape[1] * num_classes).astype(float)
+    places = np.arange(points.shape[1]) * num_labels + points + 1
+    return np.bincount(places.ravel(), minlength=points.shape[1] * num_labels).astype(float)
 
 
 def interval_text(mean: float, half_width: float, digits: int, alone: str) -> str:

@@ -88,6 +88,18 @@ def test_intervals_hold_for_all_variants_at_once():
     assert table.loc["svb", "low"] < 1 < table.loc["svb", "high"]
 
 
+def test_there_is_no_interval_unless_all_networks_of_no_reg_were_measured_on_their_way():
+    def table(ways):
+        runs = [network("no_reg", s, 0.4, 8.0 + s, way) for s, way in enumerate(ways)]
+        return excess_table(network_points(runs + [network("svb", s, 0.2, 2.0) for s in (0, 1)]))
+
+    assert table([WAY, WAY])["low"].notna().tolist() == [False, True]
+    some = table([WAY, ()])
+    assert some["low"].isna().all()
+    assert some["high"].isna().all()
+    assert some["ratio"].notna().all()
+
+
 def test_without_a_way_of_no_reg_there_are_points_and_no_excess():
     points = network_points([network("no_reg", 0, 0.4, 8.0), network("l2", 0, 0.4, 8.0)])
     assert len(points) == 2

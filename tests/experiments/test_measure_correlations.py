@@ -5,6 +5,7 @@ from scipy.stats import kendalltau
 from regularizer_collection.experiments.measure_correlations import (
     MEASURES,
     OUTCOMES,
+    correlated,
     correlation_tables,
 )
 from tests.experiments.conftest import made_up
@@ -70,6 +71,29 @@ def test_an_interval_holds_its_estimate_and_is_the_same_again(results):
 def test_two_variants_of_three_networks_are_needed(results):
     assert correlation_tables(results[:6]) == {}
     assert correlation_tables(results[:8]) != {}
+
+
+def test_accuracy_given_accuracy_is_no_correlation(results):
+    tables = correlation_tables(results)
+    assert "accuracy" in tables["within variants"]
+    assert list(tables["given accuracy"]) == [name for name in OUTCOMES if name != "accuracy"]
+
+
+def test_what_is_not_known_of_a_network_is_left_out_and_the_rest_is_as_without_it(results):
+    whole = correlation_tables(results)
+    results[5]["measurements"]["robustness"]["flatness"] = None
+    del results[6]["measurements"]["robustness"]["accuracy"]["pgd"]["1_255"]
+    for kind, table in correlation_tables(results).items():
+        assert "flatness" not in table.index
+        assert "PGD 1/255" not in table
+        left = whole[kind].drop(index="flatness", columns="PGD 1/255")
+        assert table.map(lambda text: text.split()[0]).equals(
+            left.map(lambda text: text.split()[0])
+        )
+
+
+def test_only_variants_of_three_networks_are_correlated(results):
+    assert len(correlated(results[:10])) == 8
 
 
 def test_networks_whose_robustness_is_not_known_do_not_count(results):

@@ -179,8 +179,10 @@ def test_planes_that_a_network_lacks_are_left_out_of_the_comparison(study):
 
 def test_agreement_is_the_share_of_equal_points_over_pairs_of_networks():
     rng = np.random.default_rng(0)
-    maps = [("no_reg", rng.integers(0, 2, (3, 4, 4))) for _ in range(3)]
-    maps.append(("svb", rng.integers(0, 2, (3, 4, 4))))
+    maps = [("no_reg", rng.integers(-1, 2, (3, 4, 4))) for _ in range(3)]
+    maps.append(("svb", rng.integers(-1, 2, (3, 4, 4))))
+    for _, map_ in maps:
+        map_[0, 0, 0] = -1  # where logits are not finite there is no class
     table = agreement_table(maps)
     pairs = [(0, 1), (0, 2), (1, 2)]
     expected = np.mean([(maps[a][1] == maps[b][1]).mean() for a, b in pairs])
