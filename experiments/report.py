@@ -1,8 +1,10 @@
 """Tables and figures over all runs, as Markdown, CSV and one HTML page."""
 
 from collections import Counter
+from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -83,15 +85,15 @@ def write_report(
     folder = Path(full_path(out))
     folder.mkdir(parents=True, exist_ok=True)
     tables, figures = _tables(df, results, baseline), _figures(df, results, baseline)
-    said = answer(tables[_DENSITY], results, baseline) if _DENSITY in tables else None
-    for name, table in tables.items():
+    said = answer(tables[_DENSITY].table, results, baseline) if _DENSITY in tables else None
+    for name, (table, _) in tables.items():
         table.to_csv(folder / f"{_file_name(name)}.csv")
     for name, figure in figures.items():
         figure.savefig(folder / f"{_file_name(name)}.png", dpi=110)
         figure.set_layout_engine("none")  # laid out; the page draws it as it is
     opening = [*([] if said is None else [said.replace("\n", " ")]), _what_was_run(results)]
     notes = _notes(df, results, baseline)
-    shown = _with_numbers(df, tables)
+    shown = {name: counted.shown() for name, counted in tables.items()}
     (folder / "report.md").write_text(markdown_page(shown, opening, notes))
     (folder / "index.html").write_text(html_page(shown, figures, _CAPTIONS, opening, notes))
     if readme is not None:
@@ -112,11 +114,11 @@ def with_summary(
     """
     df = tabulate(results)
     accuracy = accuracy_table(df)
-    columns = {"test accuracy (%)": accuracy["test accuracy"]}
+    columns: dict[str, Any] = {"test accuracy (%)": accuracy["test accuracy"]}
     if _has(df, "data"):
         columns |= _density_columns(density_table(df, baseline), baseline)
     if attacked := measured(results, "robustness"):
-        columns |= _robustness_columns(means_table(attacked, ROBUSTNESS))
+        columns |= _robustness_columns(attacked, _variants(results))
     if is_on_its_data(results):
         columns["source: 50 epochs, 5 seeds (%)"] = source_accuracy()
     if _has(df, "random"):
@@ -128,17 +130,19 @@ def with_summary(
     return replace_part(text, part, f"{_what_was_run(results)}\n\n{rows.to_markdown()}")
 
 
-def _robustness_columns(table: pd.DataFrame) -> dict[str, pd.Series]:
+def _robustness_columns(
+    attacked: list[dict[str, Any]], networks: Counter[str]
+) -> dict[str, dict[str, str]]:
+    """Writes what attacks left, and of how many networks where others were not attacked."""
     shown = {"PGD 1/255 (%)": 1, "distance of right images (pixels, Euclidean)": 3}
-    return {
-        title: table[title].apply(
-            lambda row, digits=digits: interval_text(
-                row["mean"], row["conf_interval"], digits, "1 seed"
-            ),
-            axis=1,
-        )
-        for title, digits in shown.items()
-    }
+    table, numbers = means_table(attacked, ROBUSTNESS), _variants(attacked)
+    columns: dict[str, dict[str, str]] = {title: {} for title in shown}
+    for (title, digits), variant in product(shown.items(), table.index):
+        mean, half_width = table.loc[variant, title]
+        text = interval_text(mean, half_width, digits, "1 seed")
+        is_part = 1 < numbers[variant] < networks[variant]
+        columns[title][variant] = f"{text} ({numbers[variant]} seeds)" if is_part else text
+    return columns
 
 
 def _density_columns(table: pd.DataFrame, baseline: str) -> dict[str, pd.Series]:
@@ -259,43 +263,68 @@ def _bounds(results: list[dict[str, Any]]) -> list[str]:
     ]
 
 
-def _tables(
-    df: pd.DataFrame, results: list[dict[str, Any]], baseline: str
-) -> dict[str, pd.DataFrame]:
+class _Counted(NamedTuple):
+    """A table over variants, and how many networks stand behind each."""
+
+    table: pd.DataFrame
+    networks: Mapping[str, int]
+
+    def shown(self) -> pd.DataFrame:
+        """Writes their number beside the name of each row."""
+        return self.table.rename(
+            index=lambda row: f"{row} (n = {self.networks[row]})" if row in self.networks else row
+        )
+
+
+def _tables(df: pd.DataFrame, results: list[dict[str, Any]], baseline: str) -> dict[str, _Counted]:
     accuracy = accuracy_table(df, baseline)
     if is_on_its_data(results):
         accuracy = accuracy.join(source_accuracy())
-    tables = {"Test accuracy (%)": accuracy}
-    if _has(df, "data"):
-        tables[_DENSITY] = density_table(df, baseline)
-        tables["Fragments on planes between test images (regions of one class)"] = mean_table(
-            df, "data", "num_fragments"
+    tables = {"Test accuracy (%)": _Counted(accuracy, _networks(df))}
+    measured_on = {kind: _networks(df[df["kind"] == kind]) for kind in df["kind"].unique()}
+    if "data" in measured_on:
+        density = density_table(df, baseline)
+        tables[_DENSITY] = _Counted(density, density["networks"])
+        tables["Fragments on planes between test images (regions of one class)"] = _Counted(
+            mean_table(df, "data", "num_fragments"), measured_on["data"]
         )
-        tables["Agreement of class maps between networks (share of points)"] = agreement_table(
-            (variant, decode_map(planes["class_maps"])) for variant, planes in _same_planes(results)
+        same = _same_planes(results)
+        agreement = agreement_table(
+            (variant, decode_map(planes["class_maps"])) for variant, planes in same
         )
+        name = "Agreement of class maps between networks (share of points)"
+        tables[name] = _Counted(agreement, Counter(variant for variant, _ in same))
         excess = excess_table(network_points(results, baseline), baseline)
         if not excess.empty:
-            tables[f"Boundary density at equal accuracy (ratio to {baseline} on its way)"] = excess
-    if _has(df, "adversarial"):
+            name = f"Boundary density at equal accuracy (ratio to {baseline} on its way)"
+            tables[name] = _Counted(excess, excess["networks"])
+    if "adversarial" in measured_on:
         for measure, unit in (("boundary_density", "1 / input unit"), ("distance", "input units")):
-            title = f"{measure.replace('_', ' ').capitalize()} on adversarial planes ({unit})"
-            tables[title] = mean_table(df, "adversarial", measure)
-    if _has(df, "segments"):
-        tables["Class changes on segments between test images (changes)"] = mean_table(
-            df, "segments", "class_changes"
+            name = f"{measure.replace('_', ' ').capitalize()} on adversarial planes ({unit})"
+            table = mean_table(df, "adversarial", measure)
+            tables[name] = _Counted(table, measured_on["adversarial"])
+    if "segments" in measured_on:
+        tables["Class changes on segments between test images (changes)"] = _Counted(
+            mean_table(df, "segments", "class_changes"), measured_on["segments"]
         )
     tables |= _robustness_tables(results, baseline)
-    if _has(df, "random"):
-        for title, measure in _RANDOM_MEASURES.items():
-            tables[f"{title}, random planes"] = tv_table(df, measure)
+    if "random" in measured_on:
+        of_random = {name: tv_table(df, measure) for name, measure in _RANDOM_MEASURES.items()}
         classes = results[0]["facts"]["data"]["num_classes"]
-        length = tv_table(df, "boundary_length")
         name = "Anisotropic total variation, mean over class numberings (class indices)"
-        tables[f"{name}, random planes"] = length.map(
+        of_random[name] = tv_table(df, "boundary_length").map(
             lambda value: expected_anisotropic_tv(value, classes)
         )
+        tables |= {
+            f"{name}, random planes": _Counted(table, measured_on["random"])
+            for name, table in of_random.items()
+        }
     return tables
+
+
+def _networks(df: pd.DataFrame) -> pd.Series:
+    """Counts the networks of each variant."""
+    return df.drop_duplicates(["variant", "seed", "fingerprint"])["variant"].value_counts()
 
 
 def _same_planes(results: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
@@ -313,33 +342,29 @@ def _same_planes(results: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any
     ]
 
 
-def _robustness_tables(results: list[dict[str, Any]], baseline: str) -> dict[str, pd.DataFrame]:
+def _robustness_tables(results: list[dict[str, Any]], baseline: str) -> dict[str, _Counted]:
     tables = {}
     if attacked := measured(results, "robustness"):
         n = attacked[0]["measurements"]["robustness"]["num_images"]
-        tables[f"Robustness ({n} test images)"] = means_table(attacked, ROBUSTNESS)
+        means = means_table(attacked, ROBUSTNESS)
+        tables[f"Robustness ({n} test images)"] = _Counted(means, _variants(attacked))
         distances = distance_table(attacked, baseline)
         if not distances.empty:
             name = f"Distance of right images from another class (ratio to {baseline})"
-            tables[name] = distances
+            tables[name] = _Counted(distances, distances["networks"])
     if calibrated := measured(results, "calibration"):
-        tables["Calibration (all test images)"] = means_table(calibrated, CALIBRATION)
+        means = means_table(calibrated, CALIBRATION)
+        tables["Calibration (all test images)"] = _Counted(means, _variants(calibrated))
     for kind, table in correlation_tables(results).items():
         name = f"What boundary measures go along with, {kind}"
         number = len(correlated(results))
-        tables[f"{name} (Kendall's tau, n = {number} networks)"] = table
+        tables[f"{name} (Kendall's tau, n = {number} networks)"] = _Counted(table, {})
     return tables
 
 
-def _with_numbers(df: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    """Writes how many networks stand behind each row."""
-    networks = df.drop_duplicates(["variant", "seed", "fingerprint"])["variant"].value_counts()
-    return {
-        name: table.rename(
-            index=lambda row: f"{row} (n = {networks[row]})" if row in networks else row
-        )
-        for name, table in tables.items()
-    }
+def _variants(results: list[dict[str, Any]]) -> Counter[str]:
+    """Counts the networks of each variant."""
+    return Counter(run["variant"] for run in results)
 
 
 _RANDOM_MEASURES = {

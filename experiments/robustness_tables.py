@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from regularizer_collection.experiments.tables import BASELINE, in_order
-from regularizer_collection.functional.statistics import confidence_interval, welch
+from regularizer_collection.functional.statistics import compare_networks, confidence_interval
 
 Run = dict[str, Any]
 
@@ -92,33 +92,45 @@ def means_table(
 def distance_table(results: Sequence[Run], baseline: str = BASELINE) -> pd.DataFrame:
     """Compares the distance to the nearest other class with that of a baseline.
 
-    Of each network the median over the images that it classifies rightly; of their logarithms
-    Welch's interval, so that the difference is a ratio.
+    On the images that all networks of both classify rightly, since a more accurate network is right
+    about images that lie nearer to a boundary. Networks and images are random, see
+    :func:`compare_networks`; the difference of logarithms is a ratio of geometric means.
 
     Args:
         results: Loaded results whose robustness is known.
         baseline: Variant that the others are compared with.
 
     Returns:
-        Rows: variants but the baseline. Columns: ``networks``, ``ratio`` to the baseline, ``low``
-        and ``high`` ends of its 95 % interval; NaN where a variant has one network.
+        Rows: variants but the baseline. Columns: ``networks``, ``images``, ``ratio`` to the
+        baseline, ``low`` and ``high`` ends of its 95 % interval; NaN where a variant has one
+        network. A variant that shares no image with the baseline has no row.
     """
-    read = _robustness("median_distance_if_right")
-    logs: dict[str, list[float]] = {}
-    for run in results:
-        if (distance := read(run)) > 0:
-            logs.setdefault(run["variant"], []).append(math.log(distance))
+    logs = {
+        variant: pd.DataFrame([_log_distances(r) for r in results if r["variant"] == variant])
+        for variant in in_order(run["variant"] for run in results)
+    }
     rows = {}
-    for variant in in_order(logs):
-        if variant != baseline and baseline in logs:
-            compared = welch(logs[variant], logs[baseline])
+    for variant, ours in logs.items():
+        if variant == baseline or baseline not in logs:
+            continue
+        both = pd.concat([ours, logs[baseline]]).dropna(axis=1)
+        if both.shape[1]:
+            compared = compare_networks(both.iloc[: len(ours)], both.iloc[len(ours) :])
             rows[variant] = {
-                "networks": len(logs[variant]),
+                "networks": len(ours),
+                "images": both.shape[1],
                 "ratio": math.exp(compared.difference),
                 "low": math.exp(compared.difference - compared.half_width),
                 "high": math.exp(compared.difference + compared.half_width),
             }
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _log_distances(run: Run) -> dict[int, float]:
+    """Returns the logarithm of each image's distance; NaN if it is wrong or was not moved."""
+    record = run["measurements"]["robustness"]
+    images = zip(record["image_indices"], record["values"]["distance"], strict=True)
+    return {index: math.log(length) if length else math.nan for index, length in images}
 
 
 def masking_notes(results: Sequence[Run]) -> list[str]:

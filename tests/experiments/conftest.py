@@ -90,6 +90,7 @@ def robustness(rng):
     distances = [0.0, None, *rng.uniform(0.1, 1, 4)]
     return {
         "num_images": 6,
+        "image_indices": list(range(6)),
         "accuracy": {
             "clean": shares[0],
             "noise": {"0.1": rng.uniform(0, 0.5)},

@@ -127,6 +127,25 @@ def test_runs_without_robustness_have_a_report_without(leave, tmp_path):
     assert "obustness" not in (tmp_path / "report/report.md").read_text()
 
 
+def test_each_table_counts_the_networks_that_it_is_of(leave, tmp_path):
+    for variant, seed in product(("no_reg", "svb"), range(3)):
+        path = leave(variant, seed)
+        results = json.loads(path.read_text())
+        if seed == 0:
+            del results["measurements"]["robustness"]
+        if seed < 2:
+            del results["measurements"]["planes"]["segments"]
+        path.write_text(json.dumps(results))
+    assert main(["report", str(tmp_path), "--out", str(tmp_path / "report")]) == 0
+    markdown = (tmp_path / "report/report.md").read_text()
+    tables = dict(re.findall(r"\n## (\w+).*\n\n((?:\|.*\n)+)", markdown))
+    for title, number in {"Test": 3, "Robustness": 2, "Distance": 2, "Class": 1}.items():
+        assert f"| svb (n = {number})" in tables[title], title
+    marked = "<!-- report: begin -->\n<!-- report: end -->\n"
+    (row,) = re.findall(r"\| svb .*", with_summary(marked, load_results(tmp_path)))
+    assert row.count("(2 seeds)") == 2
+
+
 def test_what_the_maps_may_have_missed_is_told(report):
     assert "0.4 (data), 25 (zoom 0.01), 25 (zoom 0.025)" in (report / "report.md").read_text()
 

@@ -11,7 +11,7 @@ from regularizer_collection.experiments.robustness_tables import (
     means_table,
     measured,
 )
-from regularizer_collection.functional.statistics import confidence_interval
+from regularizer_collection.functional.statistics import compare_networks, confidence_interval
 from tests.experiments.conftest import made_up
 
 
@@ -54,22 +54,48 @@ def test_calibration_averages_the_foreign_kinds(results):
     assert math.isnan(means_table(results[:1], CALIBRATION).loc["svb", (title, "mean")])
 
 
-def test_distances_are_compared_as_ratios_of_geometric_means(results):
+def distances(run, *values):
+    run["measurements"]["robustness"]["values"]["distance"] = list(values)
+
+
+def test_distances_are_compared_on_the_images_that_all_networks_are_right_about(results):
+    svb, no_reg = results[:3], results[3:]
+    for number, run in enumerate(svb):  # right about a hard image more, and not about the last
+        distances(run, 0.4, 0.6 + 0.1 * number, 0.01, None, 0.5, 0.0)
+    for number, run in enumerate(no_reg):
+        distances(run, 0.2, 0.3 + 0.1 * number, 0.0, 0.5, 0.4, 0.3)
     table = distance_table(results)
-    assert list(table.index) == ["svb"]
-    logs = {
-        variant: np.log(
+    common = [0, 1, 4]
+    svb_logs, no_reg_logs = (
+        np.log(
             [
-                run["measurements"]["robustness"]["median_distance_if_right"]
-                for run in results
-                if run["variant"] == variant
+                [run["measurements"]["robustness"]["values"]["distance"][n] for n in common]
+                for run in group
             ]
         )
-        for variant in ("svb", "no_reg")
-    }
-    expected = np.exp(logs["svb"].mean() - logs["no_reg"].mean())
-    assert table.loc["svb", "ratio"] == pytest.approx(expected)
-    assert table.loc["svb", "low"] < expected < table.loc["svb", "high"]
+        for group in (svb, no_reg)
+    )
+    expected = compare_networks(svb_logs, no_reg_logs)
+    assert list(table.index) == ["svb"]
+    assert table.loc["svb", ["networks", "images"]].tolist() == [3, 3]
+    assert np.log(table.loc["svb", "ratio"]) == pytest.approx(expected.difference)
+    width = np.log(table.loc["svb", "high"] / table.loc["svb", "low"])
+    assert width == pytest.approx(2 * expected.half_width)
+
+
+def test_networks_that_no_image_is_common_to_have_no_ratio(results):
+    for run in results[:3]:
+        distances(run, 0.4, 0.0, 0.0, 0.0, 0.0, None)
+    for run in results[3:]:
+        distances(run, 0.0, 0.4, 0.4, 0.4, 0.4, 0.4)
+    assert distance_table(results).empty
+
+
+def test_images_are_told_by_their_place_in_the_test_split_after_a_cut_off_test_too(results):
+    record = results[0]["measurements"]["robustness"]
+    record["image_indices"] = record["image_indices"][3:]
+    record["values"]["distance"] = record["values"]["distance"][3:]
+    assert distance_table(results).loc["svb", "images"] == 3
 
 
 def test_without_a_baseline_there_is_no_ratio(results):
