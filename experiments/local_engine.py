@@ -1,9 +1,13 @@
 """A study on this machine, several runs side by side."""
 
 import os
+import signal
 import subprocess
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -59,7 +63,7 @@ def run_side_by_side(runs: Sequence[Run], jobs: int) -> dict[Run, int]:
     active: dict[Run, subprocess.Popen[bytes]] = {}
     places: dict[Run, int] = {}
     failed: dict[Run, int] = {}
-    with StudyProgress(runs) as progress:
+    with StudyProgress(runs) as progress, _sigterm_raises():
         try:
             while waiting or active:
                 while waiting and len(active) < jobs:
@@ -77,14 +81,31 @@ def run_side_by_side(runs: Sequence[Run], jobs: int) -> dict[Run, int]:
                     progress.end(run, _outcome(run))
                 if active:
                     _wait(list(active.values()))
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):
             for process in active.values():
                 process.terminate()
             for process in active.values():
                 process.wait()
-            print("stopped; the same command continues")
+            print("stopped; the same command continues", flush=True)
             raise
     return failed
+
+
+@contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    """Lets the runs be ended first where SIGTERM ends a study; each leaves a checkpoint then."""
+
+    def end(*_: Any) -> None:
+        raise SystemExit(128 + signal.SIGTERM)
+
+    if threading.current_thread() is not threading.main_thread():  # which alone takes signals
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def visible_gpus() -> list[str]:

@@ -113,6 +113,11 @@ class Run:
         results = read_results(self.folder / NAME)
         if results is None or self._measured_otherwise(results):
             return False
+        if "settings" in results["identity"]:
+            # Where a longer run was begun, the results are still those of the shorter one.
+            trained = Identity.from_dict(results["identity"])
+            if self.identity.differences(trained):
+                return False
         planes = results["measurements"].get("planes", {})
         robustness = results["measurements"].get("robustness", {})
         missing = [kind["missing_planes"] for kind in planes.values()]

@@ -13,6 +13,7 @@ from regularizer_collection.runtime.config_files import find_config
 _OF_EACH_FIT = re.compile(
     r"--(model|data|optimizer|lr_scheduler|allow_imports|\w+\.[\w.]+)\+?(=|$)"
 )
+_OWN_SEED = re.compile(r"--(data|model)(\.init_args)?\.seed(=|$)")
 _RANGE = re.compile(r"(\d+)-(\d+)")
 
 
@@ -39,6 +40,18 @@ def command_first(args: Sequence[str], commands: Collection[str]) -> list[str]:
 def short_keys(args: Sequence[str]) -> list[str]:
     """Writes LightningCLI's ``--optimizer`` and ``--lr_scheduler`` as keys of the model."""
     return [re.sub(r"^--(optimizer|lr_scheduler)\b", r"--model.\1", arg) for arg in args]
+
+
+def refuse_seeds(args: Sequence[str]) -> None:
+    """Refuses a seed of the data's or the model's own, in whose place the run's would be taken.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    for arg in args:
+        if _OWN_SEED.match(arg):
+            key = arg.partition("=")[0]
+            raise ValueError(f"{key} is always the run's seed; give --seed_everything")
 
 
 def study_arguments(args: Sequence[str], lists: Collection[str]) -> list[str]:

@@ -6,10 +6,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+_unfinished: list[Path] = []
+
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[TextIO]:
     """Opens a file that takes the place of ``path`` once all of it is on the disk.
+
+    A signal's handler may write the same file while it is being written.
 
     Args:
         path: Path of the file, which may exist.
@@ -17,7 +21,8 @@ def atomic_write(path: Path) -> Iterator[TextIO]:
     Raises:
         OSError: If it cannot be written; what was there stays.
     """
-    temporary = path.with_suffix(".tmp")
+    temporary = path.with_suffix(f".tmp{len(_unfinished) or ''}")
+    _unfinished.append(temporary)
     try:
         with temporary.open("w") as file:
             yield file
@@ -27,3 +32,5 @@ def atomic_write(path: Path) -> Iterator[TextIO]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    finally:
+        _unfinished.remove(temporary)

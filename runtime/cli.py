@@ -25,14 +25,16 @@ from regularizer_collection.callbacks import (
     WeightGrowth,
 )
 from regularizer_collection.datamodules import ImageDataModule
+from regularizer_collection.functional.weights import weights_hash
 from regularizer_collection.lightning_modules import SyncBatchNorm
 from regularizer_collection.runtime.arguments import command_to_type
 from regularizer_collection.runtime.checkpoint_io import SafeCheckpointIO
 from regularizer_collection.runtime.config_option import UNNAMED, ConfigOption
 from regularizer_collection.runtime.error_log import leave_traceback
 from regularizer_collection.runtime.event_writer import quiet_event_writer
+from regularizer_collection.runtime.given_checkpoint import take_checkpoints_as_given
 from regularizer_collection.runtime.history import History
-from regularizer_collection.runtime.identity import Identity, code_commit
+from regularizer_collection.runtime.identity import NOT_RECORDED, Identity, code_commit
 from regularizer_collection.runtime.initial_weights import file_hash, load_initial_weights
 from regularizer_collection.runtime.last_checkpoint import LastCheckpoint
 from regularizer_collection.runtime.num_classes import share_num_classes
@@ -44,6 +46,7 @@ from regularizer_collection.runtime.run_folder import (
     TestFolder,
     folder_to_fit,
     folder_to_test,
+    newest_checkpoint,
     refuse_to_shorten,
 )
 from regularizer_collection.runtime.run_lock import run_lock
@@ -141,6 +144,9 @@ class RegularizerCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Chooses the run's folder, and points loggers and checkpoints there."""
         config = self.asked()
+        for part in (self.model, self.datamodule):  # classes of a user's own may take no seed
+            if part is not None:
+                part.seed = int(config["seed_everything"])
         trainer = self.config_init[self.subcommand].trainer
         if path := self.config[self.subcommand].get("initial_weights"):
             load_initial_weights(self.model.backbone, Path(path))
@@ -160,10 +166,14 @@ class RegularizerCLI(LightningCLI):
             self.save_config_callback = None  # the folder keeps the config that trained it
         if not trainer.barebones:
             kwargs["logger"] = self._loggers(trainer.logger)
-        kwargs["plugins"] = [*(trainer.plugins or []), SafeCheckpointIO()]
+        plugins = trainer.plugins or []
+        plugins = plugins if isinstance(plugins, list) else [plugins]
+        kwargs["plugins"] = [*plugins, SafeCheckpointIO()]
         if trainer.sync_batchnorm:
             kwargs["plugins"].append(SyncBatchNorm())
-        return super().instantiate_trainer(default_root_dir=str(self.run_folder), **kwargs)
+        made = super().instantiate_trainer(default_root_dir=str(self.run_folder), **kwargs)
+        take_checkpoints_as_given(made)
+        return made
 
     def data_fingerprint(self) -> dict[str, str]:
         """Loads the data ahead of Lightning: a wrong run stops before it writes anything."""
@@ -174,22 +184,30 @@ class RegularizerCLI(LightningCLI):
         return self.datamodule.fingerprint()
 
     def _choose_folder(self, config: dict[str, Any]) -> TestFolder:
+        """Chooses the run's folder, and which of its checkpoints "last" means."""
         root = Path(config["trainer"]["default_root_dir"])
-        path = config["ckpt_path"]
-        checkpoint = None
-        if path is not None and path not in ("last", "best", "hpc"):
-            checkpoint = SafeCheckpointIO().load_checkpoint(path)
-        if self.subcommand == "fit" or (path is not None and checkpoint is None):
+        path, is_fit = config["ckpt_path"], self.subcommand == "fit"
+        if path == "best":
+            raise ValueError(
+                "ckpt_path is 'best', which a training alone knows; give last or a path"
+            )
+        is_named = path not in (None, "last", "hpc")
+        checkpoint = _load(path) if is_named else None
+        if is_fit or (path is not None and not is_named):
             written = (checkpoint or {}).get("identity")
             by = Identity.from_dict(written) if written else None
-            folder = folder_to_fit(root, self.identity, path, by)
-            if self.subcommand == "fit":
-                if path is not None:
-                    refuse_to_shorten(config["trainer"], checkpoint or _last_checkpoint(folder))
-                return TestFolder(folder, True)
-            path = str(folder / "checkpoints" / "last.ckpt")
-            checkpoint = SafeCheckpointIO().load_checkpoint(path)
-            self.config[self.subcommand]["ckpt_path"] = path
+            folder = folder_to_fit(root, self.identity, path, by, continues=is_fit)
+            # Slurm starts the same command again.
+            if not is_named and (path is not None or any(folder.glob("hpc_ckpt_*.ckpt"))):
+                found = newest_checkpoint(folder)
+                if found is None and not is_fit:
+                    found = folder / "checkpoints" / "last.ckpt"  # told to be missing
+                path, checkpoint = (str(found), _load(found)) if found else (None, None)
+        self.config_init[self.subcommand]["ckpt_path"] = path
+        if is_fit:
+            refuse_to_shorten(config["trainer"], checkpoint)
+            return TestFolder(folder, True)
+        self.config[self.subcommand]["ckpt_path"] = path
         return folder_to_test(
             root,
             self.identity,
@@ -306,6 +324,12 @@ class RegularizerCLI(LightningCLI):
         if not self.is_own:
             tested = str(self.config[self.subcommand].ckpt_path)
             facts = {"tested": tested, "data": dict(identity.data)}
+        trained = facts.get("weights_sha256", NOT_RECORDED)
+        if self.is_own and trained not in (NOT_RECORDED, weights_hash(self.model.state_dict())):
+            raise ValueError(
+                f"the tested weights are not those that the training ended with ({trained}); give "
+                "cli.py test the path of the run's last checkpoint"
+            )
         path = write_results(
             self.run_folder / (RESULTS if self.is_own else "test.json"),
             identity,
@@ -335,19 +359,19 @@ def _check_name_and_seed(config: Namespace) -> None:
 def _share_seed(config: Namespace) -> None:
     """Gives the seed to model and data; jsonargparse's links exclude functions as backbones."""
     for target in ("model", "data"):
-        config[f"{target}.init_args.seed"] = int(config.seed_everything)
+        arguments = config.get(f"{target}.init_args")
+        if arguments is not None and "seed" in arguments:
+            arguments["seed"] = int(config.seed_everything)
 
 
-def _last_checkpoint(folder: Path) -> dict[str, Any] | None:
-    path = folder / "checkpoints" / "last.ckpt"
-    if not path.is_file():
-        return None
+def _load(path: str | Path) -> dict[str, Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a damaged file Lightning's own reading warns
         return SafeCheckpointIO().load_checkpoint(path)
 
 
 def _expand_paths(config: Namespace) -> None:
+    config["trainer.default_root_dir"] = config.get("trainer.default_root_dir") or "runs"
     for key in ("trainer.default_root_dir", "data.init_args.data_dir", "initial_weights"):
         if config.get(key) is not None:
             config[key] = full_path(config[key])

@@ -7,6 +7,7 @@ from regularizer_collection.lightning_modules import Classifier
 from regularizer_collection.runtime.allowed_imports import allowed_imports
 from regularizer_collection.runtime.arguments import (
     command_first,
+    refuse_seeds,
     short_keys,
     take_allowed_imports,
 )
@@ -58,6 +59,7 @@ def launch(args: list[str], cls: type[RegularizerCLI] = RegularizerCLI) -> Regul
         cls: What becomes of them.
     """
     trusted, own = take_allowed_imports(args)
+    refuse_seeds(own)
     commands = cls.subcommands()
     with allowed_imports(trusted), quiet_output():
         return cls(

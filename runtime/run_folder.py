@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 import json
+import os
 from collections.abc import Iterator, Mapping
 from itertools import count
 from pathlib import Path
@@ -14,10 +15,11 @@ from torch import Tensor
 from regularizer_collection.callbacks import Calibration, Evaluation, Robustness
 from regularizer_collection.functional.weights import weights_hash
 from regularizer_collection.runtime import results_file
+from regularizer_collection.runtime.checkpoint_io import PREVIOUS, SafeCheckpointIO
 from regularizer_collection.runtime.identity import LENGTH, Identity
 from regularizer_collection.runtime.run_record import read_record
 
-_CONTINUED = ("last", "best", "hpc")
+_CONTINUED = ("last", "hpc")
 
 
 class TestFolder(NamedTuple):
@@ -32,6 +34,7 @@ def folder_to_fit(
     identity: Identity,
     checkpoint: str | None = None,
     checkpoint_identity: Identity | None = None,
+    continues: bool = True,
 ) -> Path:
     """Chooses the folder of a training: ``<root>/<variant>/seed_<n>``, or ``seed_<n>_run_2``, ...
 
@@ -40,9 +43,12 @@ def folder_to_fit(
         identity: What the run is.
         checkpoint: Path of the checkpoint to continue from, "last", or None to begin anew.
         checkpoint_identity: What the run is that wrote the checkpoint, where it is a path.
+        continues: Whether the run goes on, or is tested.
 
     Returns:
-        The folder, which may not exist yet. It holds this very run or none.
+        The folder, which may not exist yet. It holds this very run or none. Where several do that
+        "last" may mean, it is one of the length that is asked for, if there is any; of these one
+        that is not finished if the run goes on, and one that is for a test.
 
     Raises:
         ValueError: If the checkpoint is of another run.
@@ -50,9 +56,8 @@ def folder_to_fit(
     folders = list(_existing(root, identity))
     if checkpoint in _CONTINUED:
         started = [folder for folder in folders if has_checkpoint(folder)]
-        for folder in started:
-            if not _obstacles(identity, folder):
-                return folder
+        if fitting := [folder for folder in started if not _obstacles(identity, folder)]:
+            return min(fitting, key=lambda folder: _strangeness(identity, folder, continues))
         if started:
             obstacles = "; ".join(_obstacles(identity, started[-1]))
             raise ValueError(
@@ -70,9 +75,10 @@ def folder_to_fit(
                 f"--ckpt_path continues only the same run, and {checkpoint} is of another: "
                 f"{'; '.join(differences)}; to begin with its weights give --initial_weights"
             )
-        own = Path(checkpoint).absolute().parent.parent
-        if own in folders:
-            return own
+        own = Path(checkpoint).resolve().parent.parent  # a root may be reached through a link
+        for folder in folders:
+            if folder.resolve() == own:
+                return folder
     for folder in folders:
         if _may_begin_in(folder, identity):
             return folder
@@ -112,7 +118,8 @@ def folder_to_test(
     """Chooses where a test leaves its results.
 
     A run's own final weights, on its own data and planes, renew the results of the run. Anything
-    else has a folder of its own, ``tests/<hash>``, in the run's folder or in the root.
+    else has a folder of its own, ``tests/<hash>``, in the run's folder or, where that cannot be
+    written to, in the root.
 
     Args:
         root: Folder of all runs.
@@ -133,8 +140,10 @@ def folder_to_test(
                 is_final = checkpoint.stem == "last"
             others = identity.differences(own, LENGTH)
             others += measured_otherwise(identity.evaluation, own.evaluation)
-            if is_final and not others:
+            if is_final and not others and os.access(run, os.W_OK):
                 return TestFolder(run, True)
+            if not os.access(run, os.W_OK):  # another's, say
+                home = root / identity.variant
     asked = [weights, identity.to_dict()]
     name = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]
     return TestFolder(home / "tests" / name, False)
@@ -156,6 +165,27 @@ def _numbered(root: Path, identity: Identity, number: int) -> Path:
 def has_checkpoint(folder: Path) -> bool:
     """Tells whether a run's folder holds something to continue from."""
     return any((folder / "checkpoints").glob("*.ckpt"))
+
+
+def newest_checkpoint(folder: Path) -> Path | None:
+    """Returns the checkpoint of a run that most steps went into, or None where there is none.
+
+    Slurm's signal leaves one beside those of :class:`LastCheckpoint`.
+    """
+    paths = [*(folder / "checkpoints").glob("last*.ckpt"), *folder.glob("hpc_ckpt_*.ckpt")]
+    paths = paths or [*(folder / "checkpoints").glob(PREVIOUS)]
+    if len(paths) < 2:
+        return next(iter(paths), None)
+    load = SafeCheckpointIO().load_checkpoint
+    return max(sorted(paths), key=lambda path: load(path).get("global_step", 0))
+
+
+def _strangeness(identity: Identity, folder: Path, continues: bool) -> tuple[bool, bool]:
+    """Orders folders that may be meant, the likeliest lowest."""
+    record = read_record(folder)
+    is_of_other_length = record is not None and bool(identity.differences(record[0]))
+    is_finished = (folder / results_file.NAME).exists()
+    return is_of_other_length, is_finished if continues else not is_finished
 
 
 def _obstacles(identity: Identity, folder: Path) -> list[str]:

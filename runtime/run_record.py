@@ -44,7 +44,13 @@ class RunRecord(Callback):
         self._batches = 0
         self._course: dict[str, list[Any]] = {}
         self._optimizer: dict[str, Any] = {}
+        self._planned_epochs: int | None = None
         self._started = time.monotonic()
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Notes how long the training is to be, before averages of weights add a pass to it."""
+        if stage == "fit":
+            self._planned_epochs = trainer.max_epochs
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Leaves the identity in the folder before anything is trained."""
@@ -85,7 +91,7 @@ class RunRecord(Callback):
     def _note_course(self, trainer: Trainer) -> None:
         """Notes what may not be as it was before the run was continued."""
         now = {
-            "planned_epochs": trainer.max_epochs,
+            "planned_epochs": self._planned_epochs,
             "commit": self.identity.commit,
             "host": f"{platform.node()}, {platform.machine()}, {os.cpu_count()} cores",
             "device": _device(trainer),
@@ -100,7 +106,7 @@ class RunRecord(Callback):
             self._note_course(trainer)
         data = getattr(trainer, "datamodule", None)
         return {
-            "epochs": _epochs(self._batches, trainer),
+            "epochs": self._epochs(trainer),
             "steps": trainer.global_step,
             "max_epochs": trainer.max_epochs,
             "planned_epochs": self._course["planned_epochs"],
@@ -119,6 +125,17 @@ class RunRecord(Callback):
             "host": "; ".join(self._course["host"]),
             "versions": {name: version(name) for name in _PACKAGES},
         }
+
+    def _epochs(self, trainer: Trainer) -> float:
+        """Returns the passes over the training images, a whole number unless one was cut off."""
+        if not self._batches:
+            return 0
+        loader: Any = trainer.train_dataloader
+        whole = len(loader) if hasattr(loader, "__len__") else trainer.num_training_batches
+        epochs = self._batches / whole
+        if self._planned_epochs is not None and self._planned_epochs > 0:
+            epochs = min(epochs, self._planned_epochs)  # what averages of weights add trains none
+        return int(epochs) if epochs == int(epochs) else round(epochs, 3)
 
     def _write(self, trainer: Trainer) -> None:
         if trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]
@@ -169,12 +186,6 @@ def read_record(folder: Path) -> tuple[Identity, dict[str, Any]] | None:
         config = yaml.safe_load((folder / "config.yaml").read_text())
         return Identity.of_config(config, commit=NOT_RECORDED, is_migrated=True), {}
     return None
-
-
-def _epochs(batches: int, trainer: Trainer) -> float:
-    """Returns the passes over the training images, a whole number unless one was cut off."""
-    epochs = batches / trainer.num_training_batches if batches else 0.0
-    return int(epochs) if epochs == int(epochs) else round(epochs, 3)
 
 
 def _why_it_stopped(trainer: Trainer) -> str:

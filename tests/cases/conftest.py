@@ -5,6 +5,7 @@ import pytest
 import yaml
 
 from regularizer_collection.__main__ import main
+from regularizer_collection.runtime.last_checkpoint import LastCheckpoint
 
 TINY = {
     "model": {"init_args": {"backbone": {"class_path": "tests.cases.tiny.TinyNet"}}},
@@ -42,6 +43,18 @@ def run(here):
         return main([command, *configs, *name, *args, "--allow_imports", "tests"])
 
     return run
+
+
+def shorten(monkeypatch, epochs):
+    """Has a training end after so many epochs as if it were killed there, in this process."""
+    end = LastCheckpoint.on_train_epoch_end
+
+    def end_and_stop(self, trainer, pl_module):
+        end(self, trainer, pl_module)
+        if trainer.current_epoch + 1 == epochs:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(LastCheckpoint, "on_train_epoch_end", end_and_stop)
 
 
 def results(folder):

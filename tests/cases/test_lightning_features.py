@@ -15,6 +15,7 @@ from tests.cases.conftest import results
 FOLDER = "runs/no_reg/seed_0"
 PLATEAU = "pytorch_lightning.cli.ReduceLROnPlateau"
 ADAM = ("--optimizer", "torch.optim.Adam")
+SLURM = "pytorch_lightning.plugins.environments.SLURMEnvironment"
 
 
 def callback(name, **arguments):
@@ -35,6 +36,7 @@ def callback(name, **arguments):
         ("--trainer.profiler", "simple"),
         ("--trainer.enable_checkpointing", "false"),
         ("--trainer.limit_train_batches", "2"),
+        ("--trainer.plugins", SLURM, "--trainer.plugins.auto_requeue", "false"),
         ("--trainer.accumulate_grad_batches", "2"),
         ("--trainer.detect_anomaly", "true"),
         ("--lr_scheduler", "OneCycleLR", "--lr_scheduler.max_lr", "0.1"),

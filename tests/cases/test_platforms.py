@@ -80,15 +80,16 @@ def test_a_device_without_float64_leaves_it_to_the_cpu():
 
 def start(here, *args, **variables):
     """Starts a long training as a process of its own."""
-    command = [
-        *(sys.executable, "-m", "regularizer_collection", "fit", "--config", "no_reg.yaml"),
-        *("--config", "tiny.yaml", "--variant", "no_reg", "--allow_imports", "tests", *args),
-    ]
+    command = ["fit", "--config", "no_reg.yaml", "--config", "tiny.yaml", "--variant", "no_reg"]
+    return start_command(here, [*command, "--allow_imports", "tests", *args], **variables)
+
+
+def start_command(here, command, **variables):
     return subprocess.Popen(
-        command,
+        [sys.executable, "-m", "regularizer_collection", *command],
         cwd=here,
         env=os.environ | {"PYTHONPATH": python_path()} | variables,
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         # A shell's background jobs ignore Ctrl-C, and so would what they start.
@@ -123,6 +124,21 @@ def test_a_signal_ends_a_run_with_the_code_that_schedulers_expect(number, code, 
     assert results(here / FOLDER)["facts"]["epochs"] == int(more)
 
 
+def test_a_signal_ends_a_study_with_a_checkpoint_of_each_run(here):
+    command = ["study", "--variants", "no_reg", "--seeds", "0", "--overlay", "tiny.yaml"]
+    command += ["--root", "runs", "--epochs", "4000", "--allow_imports", "tests"]
+    process = start_command(here, command)
+    last = here / FOLDER / "checkpoints/last.ckpt"
+    wait_for(last, process)
+    sent = time.time()
+    process.send_signal(signal.SIGTERM)
+    printed, said = process.communicate(timeout=60)
+    assert process.returncode == 143, said
+    assert printed.endswith("stopped; the same command continues\n")
+    assert "stopped by SIGTERM" in (here / FOLDER / "run.log").read_text()
+    assert last.stat().st_mtime >= sent - 0.5
+
+
 def test_slurms_requeue_continues_the_run(here, run, monkeypatch):
     scontrol = here / "scontrol"
     scontrol.write_text("#!/bin/sh\nexit 0\n")
@@ -152,4 +168,7 @@ def test_slurms_requeue_continues_the_run(here, run, monkeypatch):
     history = json.loads((here / FOLDER / "history.json").read_text())
     # Lightning's handler may stand between an optimizer step and the count of its batch.
     assert history["train/loss"][0][0] >= at - 1 > 0
-    assert results(here / FOLDER)["facts"]["epochs"] == 60
+    tested = results(here / FOLDER)
+    assert tested["facts"]["epochs"] == 60
+    assert tested["test"]["accuracy"] == pytest.approx(history["test_curve/accuracy"][-1][1])
+    assert tested["test"]["loss"] == pytest.approx(history["test_curve/loss"][-1][1])

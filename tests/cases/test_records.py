@@ -1,6 +1,7 @@
 """Section A of cases.md: a record is what ran, and no command overwrites another's."""
 
 import json
+import os
 import re
 import shutil
 import sys
@@ -15,7 +16,8 @@ from PIL import Image
 from regularizer_collection.__main__ import main
 from regularizer_collection.experiments import run as run_module
 from regularizer_collection.experiments.collect import collect_results, load_results
-from tests.cases.conftest import TINY, results, snapshot
+from regularizer_collection.runtime.launch import launch
+from tests.cases.conftest import TINY, results, shorten, snapshot
 
 RUN = "no_reg/seed_0"
 LAST = f"runs/{RUN}/checkpoints/last.ckpt"
@@ -52,6 +54,11 @@ class TestPaths:
             path.name for path in folder.iterdir()
         }
         assert {path.name for path in here.iterdir()} == {"home", "tiny.yaml", "root.yaml"}
+
+    def test_that_is_lightnings_default_means_ours(self, run, here):
+        args = ("--trainer.default_root_dir", "null", "--trainer.max_epochs", "1")
+        assert run("fit", *args) == 0
+        assert results(here / "runs" / RUN)["facts"]["epochs"] == 1
 
     @pytest.mark.parametrize(
         ("written", "message"),
@@ -180,6 +187,50 @@ class TestContinuing:
         assert snapshot(finished) == before
         assert results(here / "other" / RUN)["facts"]["epochs"] == 3
 
+    def test_in_a_root_behind_a_link_goes_on_in_its_folder(self, finished, run, here):
+        (here / "linked").symlink_to(here / "runs")
+        more = ("--trainer.max_epochs", "3", "--ckpt_path", str(here / LAST))
+        assert run("fit", *more, "--trainer.default_root_dir", "linked") == 0
+        assert len(results(finished)["history"]["test_curve/accuracy"]) == 3
+        assert [path.name for path in finished.parent.iterdir()] == ["seed_0"]
+
+    def test_takes_the_run_that_was_cut_off_not_a_shorter_one(
+        self, finished, run, here, monkeypatch
+    ):
+        before = snapshot(finished)
+        with monkeypatch.context() as patch:
+            shorten(patch, 2)
+            assert run("fit", "--trainer.max_epochs", "4") == 130
+        assert run("fit", "--trainer.max_epochs", "4", "--ckpt_path", "last") == 0
+        again = finished.with_name("seed_0_run_2")
+        assert results(again)["facts"]["planned_epochs"] == [4]
+        assert len(results(again)["history"]["test_curve/accuracy"]) == 4
+        assert snapshot(finished) == before
+
+    def test_last_is_the_runs_own_whatever_else_callbacks_keep(self, run, here):
+        kept = [f"--trainer.callbacks{rest}" for rest in ("=ModelCheckpoint", ".save_last=true")]
+        kept.append(f"--trainer.callbacks.dirpath={here / 'kept'}")
+        assert run("fit", *kept) == 0
+        before = results(here / "runs" / RUN)
+        assert run("fit", *kept, "--seed_everything", "1") == 0
+        assert run("test", *kept, "--ckpt_path", "last") == 0
+        after = results(here / "runs" / RUN)
+        assert after["test"] == before["test"]
+
+    def test_what_another_run_left_as_it_crashed_begins_no_run(self, finished, run, here):
+        (here / "crashed").mkdir()
+        shutil.copy(here / LAST, here / "crashed/on_exception.ckpt")
+        callback = "pytorch_lightning.callbacks.OnExceptionCheckpoint"
+        crashed = (f"--trainer.callbacks={callback}", "--trainer.callbacks.dirpath=crashed")
+        assert run("fit", *crashed, "--seed_everything", "1") == 0
+        other = results(here / "runs/no_reg/seed_1")
+        assert len(other["history"]["test_curve/accuracy"]) == 2
+
+    def test_best_is_told_to_have_no_meaning(self, finished, run, capfd):
+        for command in ("fit", "test"):
+            assert run(command, "--ckpt_path", "best") == 2
+            assert "give last or a path" in last_line(capfd)
+
 
 class TestInitialWeights:
     """Weights to begin with make a new run, which says which."""
@@ -221,6 +272,19 @@ class TestInitialWeights:
         assert "has another shape of conv.weight, which TinyNet needs" in last_line(capfd)
 
 
+def test_a_seed_of_data_or_model_alone_is_refused(run, capfd):
+    for option in ("--data.seed", "--model.init_args.seed=3", "--data.init_args.seed"):
+        assert run("fit", *option.partition("=")[:1], "7") == 2
+        assert "is always the run's seed; give --seed_everything" in last_line(capfd)
+
+
+def test_a_data_module_that_takes_no_seed_has_the_runs(here):
+    args = ["fit", "--config", "no_reg.yaml", "--config", "tiny.yaml", "--variant", "own"]
+    args += ["--data", "tests.cases.tiny.TinyData", "--seed_everything", "3", *TRUSTED]
+    cli = launch([*args, "--trainer.fast_dev_run", "true"])
+    assert cli.datamodule.seed == cli.model.seed == 3
+
+
 class TestTesting:
     """Only a run's own final weights on its own data and planes renew its results."""
 
@@ -235,6 +299,21 @@ class TestTesting:
         assert run("test", "--ckpt_path", LAST, "--robustness.chunk_size", "1") == 0
         assert results(finished)["measurements"]["robustness"]["num_images"] == 2
         assert not list(finished.rglob("test.json"))
+
+    def test_a_run_that_cannot_be_written_to_is_tested_in_the_root(
+        self, finished, run, here, monkeypatch
+    ):
+        before = snapshot(finished)
+        access = os.access
+        monkeypatch.setattr(
+            os, "access", lambda path, mode: path != finished and access(path, mode)
+        )
+        args = ("--ckpt_path", str(here / LAST), "--trainer.default_root_dir", "mine")
+        assert run("test", *args) == 0
+        assert snapshot(finished) == before
+        (path,) = (here / "mine/no_reg/tests").glob("*/test.json")
+        tested = json.loads(path.read_text())
+        assert tested["test"] == results(finished)["test"]
 
     @pytest.mark.parametrize("root", [(), ("--trainer.default_root_dir", "fresh_root")])
     def test_a_moved_checkpoint_has_results_of_its_own(self, root, finished, run, here):
@@ -336,6 +415,18 @@ class TestFacts:
         assert (facts["epochs"], facts["steps"], facts["stopped_by"]) == (epochs, steps, stopped_by)
         assert main(["report", "runs"]) == 0
 
+    def test_of_a_part_of_the_images_are_a_part_of_the_epochs(self, run, here):
+        assert run("fit", "--trainer.max_epochs", "4", "--trainer.limit_train_batches", "1") == 0
+        facts = results(here / "runs" / RUN)["facts"]
+        assert (facts["epochs"], facts["max_epochs"]) == (1.333, 4)
+
+    @pytest.mark.filterwarnings("ignore")  # jsonargparse's and Lightning's own
+    def test_of_averaged_weights_count_no_pass_for_statistics(self, run, here):
+        averaging = ("=StochasticWeightAveraging", ".swa_lrs=0.05", ".swa_epoch_start=1")
+        assert run("fit", *(f"--trainer.callbacks{rest}" for rest in averaging)) == 0
+        facts = results(here / "runs" / RUN)["facts"]
+        assert (facts["epochs"], facts["planned_epochs"]) == (2, [2])
+
     def test_of_a_time_limit(self, run, here):
         assert run("fit", "--trainer.max_time", "00:00:00:01", "--trainer.max_epochs", "5000") == 0
         facts = results(here / "runs" / RUN)["facts"]
@@ -399,6 +490,16 @@ class TestRepeating:
         assert main([*args, "--optimizer.lr", "0.1"]) == 0
         assert "1 of them finished before" in capfd.readouterr().out
         assert snapshot(here / "s") == before
+
+    def test_a_study_goes_on_where_a_longer_run_was_cut_off(self, finished, run, here, monkeypatch):
+        longer = ("--trainer.max_epochs", "4")
+        with monkeypatch.context() as patch:
+            shorten(patch, 3)
+            assert run("fit", *longer, "--ckpt_path", "last") == 130
+        assert results(finished)["facts"]["epochs"] == 2
+        shutil.move(here / "runs", here / "s")
+        assert main([*study_of("tiny.yaml"), *longer]) == 0
+        assert results(here / "s" / RUN)["facts"]["epochs"] == 4
 
     def test_a_study_that_measures_otherwise_says_so_and_trains_nothing(self, here, capfd):
         args = study_of("tiny.yaml")

@@ -1,6 +1,9 @@
-"""A network of milliseconds, named in configs of tests."""
+"""A network of milliseconds and its data, named in configs of tests."""
 
+import torch
 from torch import nn
+
+from regularizer_collection.datamodules import ImageDataModule
 
 
 class TinyNet(nn.Module):
@@ -14,3 +17,18 @@ class TinyNet(nn.Module):
 
     def forward(self, images):
         return self.fc(self.norm(self.conv(images)).relu().flatten(1))
+
+
+class TinyData(ImageDataModule):
+    """Noise of 100 classes, whose class takes no arguments."""
+
+    num_classes = 100
+    mean = std = (0.5, 0.5, 0.5)
+
+    def __init__(self) -> None:
+        super().__init__(batch_size=50)
+
+    def load(self, split):
+        generator = torch.Generator().manual_seed(len(split))
+        images = torch.randint(256, (100, 32, 32, 3), generator=generator, dtype=torch.uint8)
+        return images, torch.arange(100)
