@@ -31,7 +31,8 @@ class Subject(NamedTuple):
         model: Maps normalised images [batch, channels, height, width] to logits [batch, classes].
         data: The data, set up.
         device: Device of the model.
-        dtype: Type of the model's weights.
+        dtype: Type of what the model takes and returns: that of its weights, or float32 where these
+            have fewer bits, in which images a little apart would be one.
     """
 
     model: Callable[[Tensor], Tensor]
@@ -95,7 +96,12 @@ class Measurement(Callback):
             torch.inference_mode(False),
             torch.no_grad(),
         ):
-            yield Subject(model, data, device, dtype)
+            precise = torch.promote_types(dtype, torch.float32)
+
+            def in_own_precision(images: Tensor) -> Tensor:
+                return model(images.to(dtype)).to(precise)
+
+            yield Subject(in_own_precision, data, device, precise)
 
     def measure_each(
         self,

@@ -9,7 +9,7 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 
-from regularizer_collection.callbacks.attack_protocol import AttackProtocol
+from regularizer_collection.callbacks.attack_protocol import VERSION, AttackProtocol
 from regularizer_collection.callbacks.measured_parts import MeasuredParts
 from regularizer_collection.callbacks.measurement import Measurement, Subject, data_of, show
 from regularizer_collection.callbacks.robustness_figure import attack_figure
@@ -144,7 +144,8 @@ class Robustness(Measurement):
         self, indices: Sequence[int], trainer: Trainer, pl_module: LightningModule
     ) -> MeasuredParts:
         weights = weights_hash(pl_module.state_dict())
-        key = f"{weights} {self.protocol} {self.chunk_size} {trainer.precision} {indices}"
+        settings = f"{VERSION} {self.protocol} {self.chunk_size} {trainer.precision}"
+        key = f"{weights} {settings} {indices}"
         return MeasuredParts(Path(trainer.default_root_dir) / self.section / "parts", key)
 
     def _log(self, pl_module: LightningModule) -> None:

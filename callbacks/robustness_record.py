@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from regularizer_collection.callbacks.attack_protocol import AttackProtocol, eps_name
+from regularizer_collection.callbacks.attack_protocol import VERSION, AttackProtocol, eps_name
 from regularizer_collection.functional.corruptions import KINDS
 from regularizer_collection.functional.gradient_masking import masking_signs
 from regularizer_collection.functional.packed_maps import encode_map
@@ -48,12 +48,13 @@ def robustness_record(
         else:
             accuracy[group] = shares if is_right.ndim > 1 else shares[0]
     corrupted = [share for kind in KINDS for share in accuracy[kind].values()]
-    checks = [value["check"] for value in values if "check" in value]
+    checked = [value for value in values if "check" in value]
     return {
         "seed": protocol.seed,
         "num_images": len(indices),
         "image_indices": list(indices),
         "settings": {
+            "version": VERSION,
             "eps": [eps_name(eps) for eps in protocol.eps],
             "num_steps": protocol.num_steps,
             "distance_steps": protocol.distance_steps,
@@ -65,7 +66,7 @@ def robustness_record(
             distances["distance_normalised"][flags["clean"]]
         ),
         "flatness": _flatness(flags["clean"], distances, num_pixels),
-        "signs_of_gradient_masking": _signs(accuracy, checks, protocol),
+        "signs_of_gradient_masking": _signs(accuracy, checked, protocol),
         "values": {
             **{name: encode_map(is_right) for name, is_right in flags.items()},
             **{name: [_number(d) for d in lengths] for name, lengths in distances.items()},
@@ -80,21 +81,22 @@ def _flatness(is_right: Tensor, distances: dict[str, Tensor], num_pixels: int) -
     a standard normal variable divided by the root of the dimension.
     """
     ratios = distances["line_distance"] / distances["distance"]
-    ratios = ratios[is_right & ratios.isfinite()]
+    ratios = ratios[is_right & distances["distance"].isfinite()]
     return _median(ratios * _MEDIAN_OF_NORMAL / math.sqrt(num_pixels))
 
 
 def _signs(
-    accuracy: dict[str, Any], checks: Sequence[Tensor], protocol: AttackProtocol
+    accuracy: dict[str, Any], chunks: Sequence[dict[str, Tensor]], protocol: AttackProtocol
 ) -> list[str]:
     def by_eps(group: str) -> dict[float, float]:
         shares = accuracy.get(group, {})
         return {eps: shares[eps_name(eps)] for eps in protocol.eps if eps_name(eps) in shares}
 
-    if not checks:  # a Ctrl-C came before them
+    if not chunks:  # a Ctrl-C came before them
         return []
-    checked = torch.cat([*checks]).double()
+    checked = torch.cat([chunk["check"] for chunk in chunks]).double()
     usual, longer, blind, unlimited, zero_gradients = checked.mean(0).tolist()
+    share_right = torch.cat([chunk["clean"] for chunk in chunks]).double().mean().item()
     return masking_signs(
         fgsm=by_eps("fgsm"),
         pgd=by_eps("pgd"),
@@ -104,7 +106,7 @@ def _signs(
         blind=blind,
         unlimited=unlimited,
         noise=by_eps("random_signs"),
-        zero_gradients=zero_gradients,
+        zero_gradients=zero_gradients / share_right if share_right else 0.0,
         num_images=len(checked),
     )
 

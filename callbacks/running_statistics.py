@@ -1,12 +1,15 @@
 """Running statistics of batch normalisation, made anew for weights that were moved."""
 
+import copy
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from typing import Any
 
 import torch
 from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.data import DataLoader
 
 from regularizer_collection.datamodules.image_data_module import ImageDataModule
 from regularizer_collection.functional.seeding import derive_seed
@@ -42,7 +45,7 @@ def reestimate_running_statistics(network: nn.Module, batches: Iterable[Tensor])
 
 
 def training_batches(trainer: Trainer, pl_module: LightningModule, seed: int) -> Iterator[Tensor]:
-    """Yields normalised images of some training batches, the same on every process.
+    """Yields normalised images of some training batches, of our data the same on every process.
 
     The training itself draws nothing from them: neither its random state nor its place in the
     epoch moves.
@@ -62,6 +65,14 @@ def training_batches(trainer: Trainer, pl_module: LightningModule, seed: int) ->
             batch = data.normalize(images[index].to(pl_module.device))
             yield trainer.precision_plugin.convert_input(batch)
     else:
+        loader: Any = trainer.train_dataloader
+        if isinstance(loader, DataLoader):
+            loader = copy.copy(loader)
+            loader._iterator = None  # workers that persist have one, amid the epoch
+        drawn_from = getattr(loader, "generator", None)
+        state = drawn_from.get_state() if drawn_from is not None else None
         with torch.random.fork_rng():
-            for batch in islice(iter(trainer.train_dataloader), NUM_BATCHES):  # type: ignore[arg-type]
+            for batch in islice(iter(loader), NUM_BATCHES):
                 yield pl_module._apply_batch_transfer_handler(batch)[0]
+        if drawn_from is not None:
+            drawn_from.set_state(state)

@@ -143,9 +143,10 @@ def _differences(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
     differences += _other_images(ours["facts"]["data"], theirs["facts"]["data"])
     here, there = _images_of_measures(ours), _images_of_measures(theirs)
     differences += [
-        f"{kind} {_short(here[kind])} here and {_short(there[kind])} there"
+        f"{key} {_short(here[kind][key])} of {kind} here and {_short(there[kind][key])} there"
         for kind in sorted(here.keys() & there.keys())
-        if here[kind] != there[kind]
+        for key in here[kind]
+        if here[kind][key] != there[kind][key]
     ]
     if ours["variant"] == theirs["variant"]:
         differences += _other_settings(ours, theirs)
@@ -165,6 +166,7 @@ def _other_settings(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
 
 PLANE_KEYS = ("seed", "resolution", "image_indices")
 """What tells planes from others of their kind."""
+_SETTINGS = ("version", "eps", "num_steps", "distance_steps")
 _SHARED = ("epochs", "data", "classes", "protocol", "limit of test batches")
 
 
@@ -198,9 +200,10 @@ def _images_of_measures(results: dict[str, Any]) -> dict[str, Any]:
         | {"zoom_levels": [*planes.get("zoom_levels", ())]}
         for kind, planes in measurements["planes"].items()
     } | {
-        section: {key: measurements[section].get(key) for key in ("num_images", "seed", "settings")}
+        section: {key: found.get(key) for key in ("num_images", "seed")}
+        | {key: found.get("settings", {}).get(key) for key in _SETTINGS}
         for section in ("robustness", "calibration")
-        if section in measurements
+        if (found := measurements.get(section)) is not None
     }
 
 

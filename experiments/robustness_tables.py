@@ -52,7 +52,7 @@ CALIBRATION: dict[str, Callable[[Run], float]] = {
     "negative log-likelihood (nats)": _calibration("nll"),
     "Brier score": _calibration("brier"),
     "calibration error": _calibration("calibration_error"),
-    "of which chance": _calibration("calibration_error_if_calibrated"),
+    "the same of calibrated networks, by chance": _calibration("calibration_error_if_calibrated"),
     "foreign images told apart (AUROC)": _told_apart,
 }
 """What is read of each run's calibration, by the title of its column."""

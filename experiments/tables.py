@@ -74,8 +74,9 @@ def density_table(df: pd.DataFrame, baseline: str = BASELINE) -> pd.DataFrame:
     Returns:
         Rows: variants that were measured on such planes. Columns: ``networks``, ``mean`` density
         (1 / input unit), ``conf_interval`` of it over networks, ``ratio`` to the baseline, ``low``
-        and ``high`` ends of its 95 % interval, ``p (Holm)``, and ``verdict`` in words. What a
-        single network cannot tell is NaN.
+        and ``high`` ends of its 95 % interval, ``p (Holm)``, and ``verdict`` in words, of which
+        "equal within 10 %" is a test of each variant alone. What a single network cannot tell is
+        NaN.
     """
     matrices = {variant: _densities(df, variant) for variant in in_order(df["variant"])}
     matrices = {variant: matrix for variant, matrix in matrices.items() if not matrix.empty}

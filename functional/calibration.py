@@ -45,13 +45,17 @@ class ReliabilityBins(NamedTuple):
 def reliability_bins(confidence: Tensor, is_right: Tensor, num_bins: int = 15) -> ReliabilityBins:
     """Sorts samples by confidence into bins of equal mass (Nguyen and O'Connor 2015).
 
+    Samples of equal confidence share their accuracy, so that their order means nothing.
+
     Args:
         confidence: Probability of the predicted class [samples].
         is_right: Whether the prediction is right [samples].
         num_bins: Number of bins, at most one for each sample.
     """
+    of_equals = confidence.unique(return_inverse=True)[1]
+    accuracy = of_equals.bincount(is_right.double()) / of_equals.bincount()
     order = confidence.argsort(stable=True)
-    pairs = torch.stack([confidence[order].double(), is_right[order].double()])
+    pairs = torch.stack([confidence.double(), accuracy[of_equals]])[:, order]
     parts = pairs.tensor_split(min(num_bins, len(order)), dim=1)
     means = torch.stack([part.mean(1) for part in parts], 1)
     return ReliabilityBins(means[0], means[1], torch.tensor([part.shape[1] for part in parts]))
@@ -62,8 +66,8 @@ def error_if_calibrated(
 ) -> float:
     """Estimates the calibration error that perfect confidences would show, from chance alone.
 
-    Right and wrong are drawn with the confidences as probabilities. The error of finite samples is
-    biased upwards by about this much.
+    Right and wrong are drawn with the confidences as probabilities. An error of about this much
+    says nothing against a network; it is no part of a larger one that could be subtracted.
 
     Args:
         confidence: Probability of the predicted class [samples].

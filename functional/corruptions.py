@@ -168,8 +168,9 @@ def _fog(images: Tensor, strength: tuple[float, float], generators: Generators) 
 def _cloud(size: int, decay: float, generator: torch.Generator) -> Tensor:
     """Draws a periodic fractal height map [size, size] from 0 to 1 by diamonds and squares.
 
-    Midpoints get the mean of four neighbours and a random offset, whose range falls by the decay
-    from one grid to the next, half as wide. A power of two of a side is needed.
+    Midpoints get the mean of four neighbours and a random offset, whose range falls from one grid
+    to the next, half as wide, by the decay squared: the published code lowers both a factor and the
+    range of what it multiplies. A power of two of a side is needed.
     """
     heights = torch.zeros(1, 1, dtype=torch.float64)
     offset = 1.0
@@ -186,7 +187,7 @@ def _cloud(size: int, decay: float, generator: torch.Generator) -> Tensor:
         finer[1::2, 1::2] = centres
         finer[::2, 1::2] = displaced(heights + right + centres + centres.roll(1, 0))
         finer[1::2, ::2] = displaced(heights + below + centres + centres.roll(1, 1))
-        heights, offset = finer, offset / decay
+        heights, offset = finer, offset / decay**2
     heights = heights - heights.min()
     return heights / heights.max().clamp(min=1e-12)
 

@@ -244,7 +244,7 @@ class Classifier(LightningModule):
         optimizer = self._build_optimizer()
         scheduler = self._build_lr_scheduler(optimizer)
         if isinstance(scheduler, FractionalStepLR):
-            scheduler.set_total_steps(self._total_steps())
+            scheduler.set_total_steps(self._schedule_length())
         entry: dict[str, Any] = {"scheduler": scheduler, "interval": self.lr_interval}
         if isinstance(scheduler, ReduceLROnPlateau):
             entry["monitor"] = scheduler.monitor
@@ -260,13 +260,21 @@ class Classifier(LightningModule):
             if "total_steps" not in str(error):
                 raise
             build: Callable[..., Any] = self.build_lr_scheduler  # OneCycleLR, whose length we know
-            return build(optimizer, total_steps=self._total_steps())
+            return build(optimizer, total_steps=self._schedule_length())
 
-    def _total_steps(self) -> int:
+    def _schedule_length(self) -> int:
+        """Returns how often the schedule is stepped."""
         steps = self.trainer.estimated_stepping_batches
         if steps == float("inf"):
             raise ValueError("the run has no end; give trainer.max_epochs or trainer.max_steps")
-        return int(steps)
+        if self.lr_interval == "step":
+            return int(steps)
+        epochs = self.trainer.max_epochs
+        if epochs is None or epochs < 1:
+            raise ValueError(
+                f"trainer.max_epochs is {epochs}, and lr_interval 'epoch' needs a number; give one"
+            )
+        return epochs
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Notes which class the weights belong to, and what the epoch's accuracy counted so far."""

@@ -12,7 +12,8 @@ class FractionalStepLR(MultiStepLR):
     """Multiplies the learning rate by gamma at fractions of the run, at the exact step.
 
     With 25,000 steps and milestones 1/3 and 2/3 the rate falls after steps 8,333 and 16,667. The
-    classifier sets the run's length; step it after every optimizer step.
+    classifier sets the run's length; step it after every optimizer step. Stepped after every epoch,
+    it has the run's length in epochs.
 
     Args:
         optimizer: Optimizer whose rate is scheduled.

@@ -10,6 +10,7 @@ from torch import nn
 from regularizer_collection.callbacks import Robustness, robustness
 from regularizer_collection.callbacks.attack_protocol import AttackProtocol, eps_name
 from regularizer_collection.datamodules import ImageDataModule
+from regularizer_collection.functional.attacks import pgd
 from regularizer_collection.functional.corruptions import KINDS, corrupt
 from regularizer_collection.functional.packed_maps import decode_map
 from regularizer_collection.lightning_modules import NoRegClassifier
@@ -72,6 +73,22 @@ def test_a_tenth_of_the_test_images_is_taken_unless_a_number_is_given(make_train
     monkeypatch.setattr(robustness, "_FEWEST", 40)
     record, _ = measured(make_trainer)
     assert record["num_images"] == 4
+
+
+def test_half_precision_is_measured_on_whole_pixels(make_trainer):
+    callback, module, data = Robustness(), NoRegClassifier(linear(), num_classes=4), Blobs()
+    module.to(torch.bfloat16)
+    trainer = make_trainer(precision="bf16-true")
+    data.setup("test")
+    trainer.datamodule = data
+    with callback.subject(trainer, module) as subject:
+        pixels, labels = subject.pixels(range(40)), subject.labels(range(40))
+        assert torch.equal((255 * pixels).round() / 255, pixels)
+        moved = pgd(subject.logits, pixels, labels, 0.5 / 255, 0.125 / 255, 4)
+        expected = module.backbone(subject.images(range(40)).bfloat16()).float()
+        assert torch.equal(subject.logits(pixels), expected)
+    assert (moved - pixels).abs().max() <= 0.5 / 255 + 1e-6
+    assert (moved != pixels).float().mean() > 0.9
 
 
 def test_a_trial_run_measures_two_images_and_leaves_nothing(make_trainer):

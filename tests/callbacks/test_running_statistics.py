@@ -1,5 +1,8 @@
+from types import SimpleNamespace
+
 import torch
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 from regularizer_collection.callbacks.running_statistics import (
     reestimate_running_statistics,
@@ -38,6 +41,22 @@ def test_all_else_stays_as_it_was():
 
 def test_a_network_without_batch_normalisation_asks_for_no_batch():
     reestimate_running_statistics(nn.Linear(4, 2), iter([None]))
+
+
+def test_a_loader_of_somebody_elses_goes_on_where_it_was(make_trainer):
+    numbers = TensorDataset(torch.arange(20.0), torch.zeros(20))
+    drawn_from = torch.Generator().manual_seed(0)
+    loader = DataLoader(
+        numbers, shuffle=True, generator=drawn_from, num_workers=1, persistent_workers=True
+    )
+    trainer = SimpleNamespace(datamodule=None, train_dataloader=loader)
+    module = SimpleNamespace(_apply_batch_transfer_handler=lambda batch: batch)
+    epoch = iter(loader)
+    first = [next(epoch)[0].item() for _ in range(12)]
+    state = drawn_from.get_state()
+    assert len(list(training_batches(trainer, module, 0))) == 10
+    assert torch.equal(drawn_from.get_state(), state)
+    assert sorted(first + [batch[0].item() for batch in epoch]) == list(range(20))
 
 
 def test_the_batches_of_a_step_are_the_same_again(tiny_data, make_trainer):

@@ -50,7 +50,7 @@ def test_another_schema_version_is_refused_by_name(leave, tmp_path):
         ({"epochs": 15}, r"seed_1/results.json and .*seed_0/results.json .* epochs 15 here and 50"),
         ({"data": {"name": "CIFAR100DataModule", "num_classes": 10}}, "classes 10 here and 100"),
         ({"data": {"name": "Shapes100", "num_classes": 100}}, 'data "Shapes100" here'),
-        ({"num_planes": 5}, "random planes .* here and "),
+        ({"num_planes": 5}, "image_indices .* of random planes here and "),
         ({"protocol": "stable"}, 'protocol "stable" here and "source" there'),
         ({"fingerprint": "other"}, "settings of fingerprint other here and fingerprint of svb"),
     ],
@@ -81,13 +81,22 @@ def test_what_is_held_out_may_differ_between_seeds(leave, tmp_path):
     assert len(load_results(tmp_path)) == 2
 
 
-def test_attacks_on_other_images_do_not_belong_together(leave, tmp_path):
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"num_images": 5}, "num_images 6 of robustness here and 5 there"),
+        ({"settings": {"version": 2}}, "version null of robustness here and 2 there"),
+        ({"settings": {"num_steps": 9}}, "num_steps null of robustness here and 9 there"),
+    ],
+    ids=["images", "meaning", "attacks"],
+)
+def test_other_attacks_or_on_other_images_do_not_belong_together(change, message, leave, tmp_path):
     leave("svb", 0)
     path = leave("l2", 0)
     results = json.loads(path.read_text())
-    results["measurements"]["robustness"]["num_images"] = 5
+    results["measurements"]["robustness"] |= change
     path.write_text(json.dumps(results))
-    with pytest.raises(ValueError, match=r'robustness {"num_images": 6.* here and .*: 5'):
+    with pytest.raises(ValueError, match=message):
         load_results(tmp_path)
 
 
@@ -164,7 +173,7 @@ def test_other_planes_between_images_are_refused(leave, tmp_path):
     results["measurements"]["planes"]["data"]["resolution"] = 7
     path.write_text(json.dumps(results))
     leave("svb", 1)
-    with pytest.raises(ValueError, match=r'data planes .*"resolution": 6.* here and .*: 7'):
+    with pytest.raises(ValueError, match=r"resolution 6 of data planes here and 7 there"):
         collect_results(tmp_path)
 
 

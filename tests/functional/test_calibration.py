@@ -49,6 +49,16 @@ def test_bins_hold_equally_many_samples_and_the_error_is_that_of_a_naive_loop(pr
     assert bins.error == pytest.approx(naive)
 
 
+def test_the_order_of_equal_confidences_means_nothing():
+    confidence = torch.tensor([0.25] * 400)
+    is_right = torch.arange(400) < 100  # sorted by class, say
+    assert reliability_bins(confidence, is_right).error == pytest.approx(0, abs=1e-12)
+    order = torch.randperm(400, generator=torch.Generator().manual_seed(0))
+    mixed = torch.where(torch.arange(400) < 200, 0.25, 0.75)
+    expected = reliability_bins(mixed, is_right).error
+    assert reliability_bins(mixed[order], is_right[order]).error == pytest.approx(expected)
+
+
 def test_calibrated_predictions_show_the_error_that_is_told_to_be_chance():
     confidence = torch.rand(2000, generator=torch.Generator().manual_seed(1))
     shown = [

@@ -94,6 +94,15 @@ def test_any_torch_scheduler_replaces_the_schedule_and_steps_by_epoch_if_asked(
     assert model.optimizers().param_groups[0]["lr"] == pytest.approx(0.1 * 0.5**3)
 
 
+def test_the_schedule_by_epochs_ends_with_the_epochs(tiny_data, make_trainer):
+    model = NoRegClassifier(backbone=linear_backbone(), lr_interval="epoch")
+    make_trainer(max_epochs=3).fit(model, tiny_data)
+    assert model.optimizers().param_groups[0]["lr"] == pytest.approx(0.001)
+    endless = NoRegClassifier(backbone=linear_backbone(), lr_interval="epoch")
+    with pytest.raises(ValueError, match="max_epochs is -1, and lr_interval 'epoch' needs a num"):
+        make_trainer(max_epochs=-1, max_steps=2).fit(endless, tiny_data)
+
+
 def test_l2_equals_no_reg_with_the_penalty_in_the_loss(tiny_data, make_trainer):
     class SquaredWeights(Penalty):
         def value(self, logits, images, targets, step):
