@@ -20,19 +20,21 @@ _SECONDS_BETWEEN_LOOKS = 2.0
 _BYTES_OF_A_RUN = 2 * 2**30  # 1.4 GB at the most were seen, while planes are measured
 
 
-def number_of_jobs(asked: int | None) -> int:
+def number_of_jobs(asked: int | None, devices: int | None = 1) -> int:
     """Returns how many runs this machine carries side by side.
 
     Args:
-        asked: Number that was asked for; None asks for as many as there are cores, or GPUs.
+        asked: Number that was asked for; None asks for as many as there are cores, or GPUs for.
+        devices: Devices of a run; None stands for all.
 
     Raises:
         ValueError: If it is below 1.
     """
     if asked is not None and asked < 1:
         raise ValueError(f"jobs is {asked}; give 1 or more")
+    on_gpus = max(1, len(gpus) // (devices or len(gpus))) if (gpus := visible_gpus()) else 0
     has_apple_gpu = torch.backends.mps.is_available()
-    wanted = asked or len(visible_gpus()) or (1 if has_apple_gpu else usable_cores())
+    wanted = asked or on_gpus or (1 if has_apple_gpu else usable_cores())
     free = free_memory()
     if free is None or wanted * _BYTES_OF_A_RUN <= free:
         return wanted
@@ -57,7 +59,7 @@ def run_side_by_side(runs: Sequence[Run], jobs: int) -> dict[Run, int]:
         The exit codes of the runs that failed.
     """
     threads = max(1, usable_cores() // jobs)
-    gpus: Sequence[str | None] = visible_gpus() or [None]
+    gpus = visible_gpus()
     free_places = list(range(jobs))
     waiting = list(runs)
     active: dict[Run, subprocess.Popen[bytes]] = {}
@@ -69,7 +71,7 @@ def run_side_by_side(runs: Sequence[Run], jobs: int) -> dict[Run, int]:
                 while waiting and len(active) < jobs:
                     run = waiting.pop(0)
                     places[run] = free_places.pop(0)
-                    active[run] = run.start(threads, gpus[places[run] % len(gpus)])
+                    active[run] = run.start(threads, _gpus_of(run, places[run], gpus))
                 for run, process in list(active.items()):
                     if process.poll() is None:
                         progress.look_at(run)
@@ -113,6 +115,14 @@ def visible_gpus() -> list[str]:
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     count = torch.cuda.device_count()
     return named.split(",")[:count] if named else [str(number) for number in range(count)]
+
+
+def _gpus_of(run: Run, place: int, gpus: Sequence[str]) -> str | None:
+    """Returns the GPUs of a run at a place among those made at a time; None leaves it all."""
+    if not gpus or run.devices is None:
+        return None
+    first = place * run.devices
+    return ",".join(gpus[number % len(gpus)] for number in range(first, first + run.devices))
 
 
 def _outcome(run: Run) -> str:

@@ -57,6 +57,12 @@ class Run:
         return replace(identity, variant=self.variant, seed=self.seed)
 
     @property
+    def devices(self) -> int | None:
+        """Devices that the run asks for; None if it takes all that there are."""
+        asked = str(_config_of(self.arguments)["trainer"]["devices"])
+        return int(asked) if asked.isdigit() else None
+
+    @property
     def arguments(self) -> tuple[str, ...]:
         """The command line, but for what differs between seeds."""
         return (
@@ -123,20 +129,19 @@ class Run:
         missing = [kind["missing_planes"] for kind in planes.values()]
         return "random" in planes and not any([*missing, robustness.get("missing_images", 0)])
 
-    def start(self, threads: int | None = None, gpu: str | None = None) -> subprocess.Popen[bytes]:
+    def start(self, threads: int | None = None, gpus: str | None = None) -> subprocess.Popen[bytes]:
         """Starts the command; it ends when this process does, however that ends.
 
         Args:
             threads: Threads of the process, unless OMP_NUM_THREADS says otherwise.
-            gpu: The GPU that a run on one device sees, as CUDA_VISIBLE_DEVICES names it; None
-                leaves it all.
+            gpus: GPUs that the run sees, as CUDA_VISIBLE_DEVICES names them; None leaves it all.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         variables = {"PYTHONUNBUFFERED": "1", "PYTHONPATH": python_path()}
         if threads is not None:
             variables["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", str(threads))
-        if gpu is not None and str(_config_of(self.arguments)["trainer"]["devices"]) == "1":
-            variables["CUDA_VISIBLE_DEVICES"] = gpu
+        if gpus is not None:
+            variables["CUDA_VISIBLE_DEVICES"] = gpus
         with self.log.open("ab") as log:
             return subprocess.Popen(
                 self.command,

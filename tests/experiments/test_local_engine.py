@@ -2,6 +2,7 @@ import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -19,13 +20,15 @@ GB = 2**30
 class Sleeping(Run):
     """Writes when it begins and ends, and is finished then."""
 
-    def start(self, threads=None, gpu=None):
+    devices = 1
+
+    def start(self, threads=None, gpus=None):
         self.folder.mkdir(parents=True)
         program = (
             "import sys, time; p = open(sys.argv[1] + '/times', 'w');"
             "p.write(f'{time.time()} '); time.sleep(0.5); p.write(f'{time.time()} {sys.argv[2]}')"
         )
-        given = [str(self.folder), f"{threads} {gpu}"]
+        given = [str(self.folder), f"{threads} {gpus}"]
         return subprocess.Popen([sys.executable, "-c", program, *given])
 
     def is_finished(self):
@@ -91,13 +94,31 @@ def test_each_run_at_a_time_has_a_gpu_of_its_own(tmp_path, monkeypatch):
         assert all(ended <= began for (_, ended), (began, _) in pairwise(sorted(times)))
 
 
-@pytest.mark.parametrize(("devices", "seen"), [("1", "3"), ("2", None)])
-def test_a_run_on_several_devices_sees_all_gpus(devices, seen, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("devices", "jobs", "seen"),
+    [
+        ("1", 4, ["0", "1", "2", "3"]),
+        ("2", 2, ["0,1", "2,3"]),
+        ("3", 1, ["0,1,2"]),
+        ("-1", 1, [None]),
+        ("auto", 1, [None]),
+    ],
+)
+def test_runs_on_several_devices_share_the_gpus_out(devices, jobs, seen, tmp_path, monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
+    runs = [Run("no_reg", seed, tmp_path, ("--trainer.devices", devices)) for seed in range(9)]
+    assert number_of_jobs(None, runs[0].devices) == jobs
     started = []
-    monkeypatch.setattr(subprocess, "Popen", lambda command, env, **_: started.append(env))
-    Run("no_reg", 0, tmp_path, ("--trainer.devices", devices)).start(gpu="3")
-    assert started[0].get("CUDA_VISIBLE_DEVICES") == seen
+    ended = SimpleNamespace(poll=lambda: 1, returncode=1)
+
+    def start(command, env, **_):
+        started.append(env.get("CUDA_VISIBLE_DEVICES"))
+        return ended
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    assert set(run_side_by_side(runs[:jobs], jobs).values()) == {1}
+    assert started == seen
 
 
 def test_too_little_memory_is_said(monkeypatch, capsys):
