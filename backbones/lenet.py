@@ -4,6 +4,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from regularizer_collection.backbones.structure import structure
 from regularizer_collection.functional.checks import check_at_least, check_between
 
 _SIDE = 28
@@ -43,6 +44,11 @@ class LeNet(nn.Module):
         )
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(84, num_classes)
+        self._built = structure(self)
+
+    def is_as_built(self) -> bool:
+        """Tells whether the network can be made again from its arguments: no layer was changed."""
+        return type(self) is LeNet and structure(self) == self._built
 
     def forward(self, images: Tensor) -> Tensor:
         """Maps images [batch, 1, 28, 28] to logits [batch, classes].

@@ -13,6 +13,7 @@ from regularizer_collection.backbones.layers import (
     TwiceDifferentiableBatchNorm2d,
     TwiceDifferentiableMaxPool2d,
 )
+from regularizer_collection.backbones.structure import structure
 
 _TWICE_DIFFERENTIABLE = (
     LiveTapConv2d,
@@ -72,6 +73,11 @@ class ResNet18(ResNet):
                 if isinstance(child, nn.Conv2d):
                     setattr(module, name, LiveTapConv2d.from_conv2d(child))
         self.to(memory_format=torch.channels_last)
+        self._built = structure(self)
+
+    def is_as_built(self) -> bool:
+        """Tells whether the network can be made again from its arguments: no layer was changed."""
+        return type(self) is ResNet18 and structure(self) == self._built
 
     def forward(self, images: Tensor) -> Tensor:
         """Maps images [batch, 3, height, width] to logits [batch, classes]."""

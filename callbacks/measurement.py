@@ -92,9 +92,9 @@ class Measurement(Callback):
         device = next((weight.device for weight in pl_module.parameters()), pl_module.device)
         # Test runs in inference mode, whose tensors nothing could write to or differentiate.
         with (
-            pl_module.for_inference() as model,  # type: ignore[operator]
             torch.inference_mode(False),
             torch.no_grad(),
+            pl_module.for_inference() as model,  # type: ignore[operator]
         ):
             precise = torch.promote_types(dtype, torch.float32)
 
@@ -160,6 +160,10 @@ def data_of(trainer: Trainer, pl_module: LightningModule) -> ImageDataModule:
     if not isinstance(data, ImageDataModule):
         raise ValueError(
             f"the data is {type(data).__name__}; planes need a subclass of ImageDataModule"
+        )
+    if not hasattr(pl_module, "for_inference"):
+        raise ValueError(
+            f"the model is {type(pl_module).__name__}; measurements need a subclass of Classifier"
         )
     if pl_module.num_classes != data.num_classes:
         raise ValueError(

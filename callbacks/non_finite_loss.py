@@ -1,5 +1,6 @@
 """Stops a run that has diverged."""
 
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 import torch
@@ -25,7 +26,9 @@ class StopOnNonFiniteLoss(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Notes the first step whose loss is not finite."""
-        loss: Tensor = outputs["loss"]
+        loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
+        if not isinstance(loss, Tensor):  # manual optimization need not return one
+            return
         bad_step = torch.where(loss.isfinite(), _NEVER, trainer.global_step)
         self._first_bad_step = torch.minimum(self._first_bad_step, bad_step)
         interval = max(1, trainer.log_every_n_steps)  # type: ignore[attr-defined]

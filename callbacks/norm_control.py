@@ -27,6 +27,12 @@ class NormControl(WeightProjection):
         super().__init__(every_n_steps)
         self.initial_norms: dict[str, float] = {}
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Forgets an earlier training, whose network may have been another."""
+        super().setup(trainer, pl_module, stage)
+        if stage == "fit":
+            self.initial_norms = {}
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Notes the initial norms, unless a checkpoint gave those of its run.
 

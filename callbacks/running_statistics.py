@@ -21,11 +21,17 @@ NUM_BATCHES = 10
 def reestimate_running_statistics(network: nn.Module, batches: Iterable[Tensor]) -> None:
     """Sets running means and variances to their averages over batches; all else stays as it is.
 
+    Batch normalisation in eval mode, which somebody froze, stays too.
+
     Args:
         network: Network with batch normalisation; without any, no batch is asked for.
         batches: Normalised images [batch, channels, height, width].
     """
-    norms = [m for m in network.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    norms = [
+        module
+        for module in network.modules()
+        if isinstance(module, _BatchNorm) and module.track_running_stats and module.training
+    ]
     if not norms:
         return
     modes = {module: module.training for module in network.modules()}
@@ -73,6 +79,17 @@ def training_batches(trainer: Trainer, pl_module: LightningModule, seed: int) ->
         state = drawn_from.get_state() if drawn_from is not None else None
         with torch.random.fork_rng():
             for batch in islice(iter(loader), NUM_BATCHES):
-                yield pl_module._apply_batch_transfer_handler(batch)[0]
+                batch = trainer.precision_plugin.convert_input(batch)
+                yield _images_of(pl_module._apply_batch_transfer_handler(batch))
         if drawn_from is not None:
             drawn_from.set_state(state)
+
+
+def _images_of(batch: Any) -> Tensor:
+    images = batch[0] if isinstance(batch, list | tuple) and batch else batch
+    if not isinstance(images, Tensor):
+        raise ValueError(
+            f"a training batch is a {type(batch).__name__}; to estimate running statistics anew it "
+            "must be images, or a tuple that begins with them"
+        )
+    return images

@@ -38,6 +38,11 @@ class WeightProjection(Callback):
         self.at_start = at_start
         self.last_step = 0
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Forgets an earlier training, whose network may have been another."""
+        if stage == "fit":
+            self.last_step = 0
+
     @abstractmethod
     def weights(self, network: nn.Module) -> dict[str, nn.Parameter]:
         """Returns the weights to project, by name."""
@@ -48,9 +53,9 @@ class WeightProjection(Callback):
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
         """Projects once at every multiple of ``every_n_steps``, and at the start if asked to."""
-        step = trainer.global_step
-        is_first = step == 1 and self.at_start
-        if step == self.last_step or (step % self.every_n_steps and not is_first):
+        step = trainer.global_step  # which several optimizers let jump
+        is_first = self.at_start and self.last_step == 0 < step
+        if step // self.every_n_steps == self.last_step // self.every_n_steps and not is_first:
             return
         self.last_step = step
         network = backbone_of(pl_module)

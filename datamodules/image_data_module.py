@@ -124,7 +124,10 @@ class ImageDataModule(LightningDataModule):
 
     def train_dataloader(self) -> BatchLoader:
         """Shuffled training batches."""
-        return self._loader("train", shuffle_seed=self.seed, position=self._training_position)
+        # As of any loader, Lightning wants the same batches again to overfit.
+        is_fixed = self.trainer is not None and bool(self.trainer.overfit_batches)  # type: ignore[attr-defined]
+        shuffle_seed = None if is_fixed else self.seed
+        return self._loader("train", shuffle_seed=shuffle_seed, position=self._training_position)
 
     def val_dataloader(self) -> BatchLoader:
         """Held-out batches, or the test images where nothing is held out."""

@@ -11,6 +11,8 @@ from torchvision.datasets import ImageFolder
 
 from regularizer_collection.datamodules.image_data_module import ImageDataModule, Split
 
+_MEAN, _STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
+
 
 class ImageFolderDataModule(ImageDataModule):
     """Pictures in ``train/<class>/`` and ``test/<class>/``, as torchvision's ``ImageFolder`` reads.
@@ -34,15 +36,18 @@ class ImageFolderDataModule(ImageDataModule):
         self,
         data_dir: str = "data",
         grey: bool = False,
-        mean: tuple[float, ...] = (0.5, 0.5, 0.5),
-        std: tuple[float, ...] = (0.25, 0.25, 0.25),
+        mean: tuple[float, ...] = _MEAN,
+        std: tuple[float, ...] = _STD,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.data_dir = Path(data_dir).expanduser()
         self.mode = "L" if grey else "RGB"
         channels = 1 if grey else 3
-        self.mean, self.std = (tuple(values)[:channels] for values in (mean, std))
+        self.mean, self.std = (
+            tuple(given)[:channels] if tuple(given) == default else tuple(given)
+            for given, default in ((mean, _MEAN), (std, _STD))
+        )
         if not len(self.mean) == len(self.std) == channels or not min(self.std) > 0:
             raise ValueError(
                 f"mean is {mean} and std {std}; give {channels} "
@@ -83,6 +88,12 @@ class ImageFolderDataModule(ImageDataModule):
         return torch.from_numpy(np.stack(arrays)), torch.tensor(pictures.targets)
 
     def _read(self, path: str) -> np.ndarray:
-        with Image.open(path) as picture:
-            array = np.asarray(picture.convert(self.mode))
+        try:
+            with Image.open(path) as picture:
+                has_more_bits = picture.mode.startswith(("I", "F"))
+                array = np.asarray(picture.convert(self.mode))
+        except OSError as error:
+            raise ValueError(f"{path} cannot be read ({error}); mend or delete it") from error
+        if has_more_bits:  # which Pillow would cut off at 255
+            raise ValueError(f"{path} has more than 8 bits a value; convert it to 8 bits")
         return array[..., None] if array.ndim == 2 else array

@@ -30,7 +30,16 @@ class YourModule(LightningModule):
         self.regularizers = nn.ModuleList([LabelSmoothing(0.1)])
 
     def training_step(self, batch: list[torch.Tensor], batch_idx: int) -> torch.Tensor:
-        step = Step(self.backbone, 4, index=batch_idx, epoch=self.current_epoch)
+        step = Step(
+            self.backbone,
+            num_classes=4,
+            index=batch_idx,
+            epoch=self.current_epoch,
+            global_step=self.global_step,
+            seed=0,
+            rank=self.global_rank,
+            world_size=self.trainer.world_size,
+        )
         terms = regularized_loss(self.backbone, self.regularizers, *batch, step)
         self.log("train/loss", terms.total)
         return terms.total

@@ -20,19 +20,21 @@ _SECONDS_BETWEEN_LOOKS = 2.0
 _BYTES_OF_A_RUN = 2 * 2**30  # 1.4 GB at the most were seen, while planes are measured
 
 
-def number_of_jobs(asked: int | None, devices: int | None = 1) -> int:
+def number_of_jobs(asked: int | None, runs: Sequence[Run] = ()) -> int:
     """Returns how many runs this machine carries side by side.
 
     Args:
         asked: Number that was asked for; None asks for as many as there are cores, or GPUs for.
-        devices: Devices of a run; None stands for all.
+        runs: What is to be made.
 
     Raises:
         ValueError: If it is below 1.
     """
     if asked is not None and asked < 1:
         raise ValueError(f"jobs is {asked}; give 1 or more")
-    on_gpus = max(1, len(gpus) // (devices or len(gpus))) if (gpus := visible_gpus()) else 0
+    gpus = len(visible_gpus())
+    greediest = max((run.devices or gpus for run in runs), default=1) if gpus else 1
+    on_gpus = max(1, gpus // greediest) if gpus else 0
     has_apple_gpu = torch.backends.mps.is_available()
     wanted = asked or on_gpus or (1 if has_apple_gpu else usable_cores())
     free = free_memory()

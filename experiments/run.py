@@ -59,7 +59,10 @@ class Run:
     @property
     def devices(self) -> int | None:
         """Devices that the run asks for; None if it takes all that there are."""
-        asked = str(_config_of(self.arguments)["trainer"]["devices"])
+        try:
+            asked = str(_config_of(self.arguments)["trainer"]["devices"])
+        except Exception:  # the run itself will say what is wrong with its config
+            return 1
         return int(asked) if asked.isdigit() else None
 
     @property

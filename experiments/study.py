@@ -119,10 +119,7 @@ def run_study(
 
         failed = run_on_ray(todo, ray_address, cpus_per_run, gpus_per_run)
     else:
-        # The greediest of all, as places are shared out alike.
-        devices = [run.devices for run in todo]
-        most = None if None in devices else max(filter(None, devices), default=1)
-        failed = run_side_by_side(todo, number_of_jobs(jobs, most))
+        failed = run_side_by_side(todo, number_of_jobs(jobs, todo))
     for run, code in failed.items():
         print(f"failed: {run.variant} seed {run.seed}{_cause(code)}, see {run.log}")
     report = command_to_type("report", root)

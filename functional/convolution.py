@@ -69,7 +69,7 @@ def _multiply_patches(
     index = (starts[:, None] + offsets).flatten().to(input.device)
     patches = input.flatten(1, 2).index_select(1, index).view(-1, taps[0].numel())
     outputs = F.linear(patches, taps.flatten(1), bias)
-    return outputs.view(-1, *out_size, len(taps)).permute(0, 3, 1, 2)
+    return outputs.view(-1, *out_size, taps.shape[0]).permute(0, 3, 1, 2)
 
 
 def _grid(size: Pair, step: Pair) -> Tensor:
@@ -112,7 +112,7 @@ _PIXELS, _TAPS, _OUTPUTS = (
 
 def _convolve_2x2(input: Tensor, taps: Tensor, bias: Tensor | None) -> Tensor:
     """Convolves maps [batch, 2, 2, channels] with kernels [out, 3, 3, channels]."""
-    batch, out = len(input), len(taps)
+    batch, out = input.shape[0], taps.shape[0]  # which torch.export can leave open
 
     def transform(matrix: Tensor, values: Tensor) -> Tensor:
         return (matrix.to(input) @ values.flatten(1)).unflatten(1, values.shape[1:])

@@ -15,12 +15,21 @@ def weight_matrices(network: nn.Module) -> dict[str, Tensor]:
 
     Returns:
         Weights [out, ...] that are trained, by their names.
+
+    Raises:
+        ValueError: If there is none.
     """
-    return {
+    matrices: dict[str, Tensor] = {
         name: weight
         for name, weight in network.named_parameters()
         if weight.ndim >= 2 and weight.requires_grad
     }
+    if not matrices:
+        raise ValueError(
+            f"{type(network).__name__} has no weight of 2 or more dimensions that is trained; give "
+            "a network that has, or leave out what acts on such weights"
+        )
+    return matrices
 
 
 def weights_hash(state_dict: Mapping[str, Tensor]) -> str:

@@ -95,7 +95,7 @@ class Classifier(LightningModule):
 
         No live network is copied: hooks of profilers and of users may hold what cannot be.
         """
-        if isinstance(self.backbone, ResNet18):
+        if isinstance(self.backbone, ResNet18) and self.backbone.is_as_built():
             yield self.backbone.folded()
             return
         modes = {module: module.training for module in self.backbone.modules()}
@@ -163,8 +163,6 @@ class Classifier(LightningModule):
         return cast(Sequence[Regularizer], self.regularizers)
 
     def _step(self, batch_idx: int) -> Step:
-        data = getattr(self.trainer, "datamodule", None)
-        mean, std = getattr(data, "mean", None), getattr(data, "std", None)
         return Step(
             self.backbone,
             self.num_classes,
@@ -174,7 +172,7 @@ class Classifier(LightningModule):
             seed=self.seed,
             rank=self.global_rank,
             world_size=self.trainer.world_size,
-            pixels=PixelSpace(mean, std) if mean and std else None,
+            pixels=_pixel_space(getattr(self.trainer, "datamodule", None)),
             penalty_warmup_steps=self.penalty_warmup_steps,
         )
 
@@ -219,7 +217,8 @@ class Classifier(LightningModule):
                 found[name] = value
         for regularizer in self._regularizers():
             for name in inspect.signature(type(regularizer)).parameters:
-                found[f"{regularizer.name}/{name}"] = getattr(regularizer, name)
+                if hasattr(regularizer, name):  # a class of one's own need not keep its arguments
+                    found[f"{regularizer.name}/{name}"] = getattr(regularizer, name)
         return found
 
     def refuse_twin(self, own: Callback, advice: str) -> None:
@@ -279,7 +278,7 @@ class Classifier(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Notes which class the weights belong to, and what the epoch's accuracy counted so far."""
         checkpoint["variant_class"] = type(self).__name__
-        if isinstance(self.backbone, _BACKBONES):
+        if isinstance(self.backbone, _BACKBONES) and self.backbone.is_as_built():
             checkpoint[type(self.backbone).__name__.lower()] = self.backbone.arguments
         progress = self.trainer.fit_loop.epoch_loop.batch_progress.current
         if 0 < progress.completed < self.trainer.num_training_batches:
@@ -291,7 +290,7 @@ class Classifier(LightningModule):
     ) -> Self:
         """Loads a trained module with the backbone that it was trained with, if it is one of ours.
 
-        Any other must be given as ``backbone``.
+        Any other, and one of ours whose layers were changed, must be given as ``backbone``.
         """
         if "backbone" not in kwargs:
             checkpoint = torch.load(checkpoint_path, map_location="cpu", weights_only=True)
@@ -314,3 +313,10 @@ class Classifier(LightningModule):
             )
         for name, count in checkpoint.get("train_accuracy", {}).items():
             setattr(self.train_accuracy, name, count.to(self.device))
+
+
+def _pixel_space(data: Any) -> PixelSpace | None:
+    mean, std = getattr(data, "mean", None), getattr(data, "std", None)
+    if mean is None or std is None:
+        return None
+    return PixelSpace(tuple(map(float, mean)), tuple(map(float, std)))

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import MultiStepLR
 
@@ -35,11 +36,26 @@ class FractionalStepLR(MultiStepLR):
                 f"milestones are {list(milestones)}; give increasing fractions between 0 and 1"
             )
         self.fractions = list(milestones)
+        self.has_length = False
         super().__init__(optimizer, [], gamma)
 
     def set_total_steps(self, total_steps: int) -> None:
         """Places the milestones in a run of so many optimizer steps."""
+        self.has_length = True
         self.milestones = Counter(round(fraction * total_steps) for fraction in self.fractions)
+
+    def get_lr(self) -> list[float | Tensor]:
+        """Computes the rates.
+
+        Raises:
+            ValueError: If it is stepped before the run's length is known.
+        """
+        if self.last_epoch > 0 and not self.has_length:
+            raise ValueError(
+                "FractionalStepLR does not know the run's length, as inside another schedule; call "
+                "set_total_steps, or give MultiStepLR with steps"
+            )
+        return super().get_lr()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continues at the step of another run's state, on the schedule of this run's length."""

@@ -36,7 +36,7 @@ class SVBClassifier(Classifier):
         self.bounding = SingularValueBounding(eps, every_n_steps, bound_at_start)
         if orthogonal_init:
             for parameter in self.backbone.parameters():
-                if parameter.ndim >= 2:
+                if parameter.ndim >= 2 and parameter.requires_grad:
                     nn.init.orthogonal_(parameter)
 
     def configure_callbacks(self) -> list[Callback]:

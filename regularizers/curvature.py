@@ -7,6 +7,7 @@ from torch import Tensor
 from regularizer_collection.functional.checks import check_at_least
 from regularizer_collection.regularizers.penalty import Penalty
 from regularizer_collection.regularizers.second_pass import (
+    differentiable_attention,
     loss_at,
     repeated_dropout,
     statistics,
@@ -53,7 +54,7 @@ class Curvature(Penalty):
         lengths = sign.flatten(1).norm(dim=1).clamp(min=1).view(-1, 1, 1, 1)
         moved = (images + pixels.distance(self.h, images) * sign / lengths).detach()
         moved.requires_grad_()
-        with repeated_dropout(step, images.device):
+        with repeated_dropout(step, images.device), differentiable_attention(moved):
             there = loss_at(
                 step.backbone,
                 statistics(step.backbone),

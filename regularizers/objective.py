@@ -9,7 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from regularizer_collection.regularizers.regularizer import Regularizer
-from regularizer_collection.regularizers.second_pass import random_state
+from regularizer_collection.regularizers.second_pass import (
+    differentiable_attention,
+    random_state,
+)
 from regularizer_collection.regularizers.step import Step
 
 
@@ -60,7 +63,8 @@ def regularized_loss(
 
     def loss() -> Tensor:
         here = replace(step, dropout_state=random_state(images.device))
-        logits = backbone(images)
+        with differentiable_attention(images):
+            logits = backbone(images)
         cross_entropy = F.cross_entropy(logits, targets)
         terms = ((name, r.penalty(logits, images, targets, here)) for name, r in named.items())
         penalties = {name: term for name, term in terms if term is not None}
@@ -94,9 +98,9 @@ def penalty_gradient_ratio(terms: Terms, parameters: Iterable[Tensor]) -> Tensor
 
 
 def _named(regularizers: Iterable[Regularizer]) -> dict[str, Regularizer]:
-    """Names each regularizer; a second of one class gets ``<name>_2`` and so on."""
+    """Names each regularizer; a second of one name gets ``<name>_2`` and so on."""
     named: dict[str, Regularizer] = {}
     for regularizer in regularizers:
-        twins = sum(type(other) is type(regularizer) for other in named.values())
+        twins = sum(other.name == regularizer.name for other in named.values())
         named[f"{regularizer.name}_{twins + 1}" if twins else regularizer.name] = regularizer
     return named

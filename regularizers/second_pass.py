@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from regularizer_collection.regularizers.regularizer import Loss
 from regularizer_collection.regularizers.step import Step
@@ -33,6 +34,19 @@ def repeated_dropout(step: Step, device: torch.device) -> Iterator[None]:
                 torch.set_rng_state(step.dropout_state)
             else:
                 torch.get_device_module(device).set_rng_state(step.dropout_state, device)
+        yield
+
+
+@contextmanager
+def differentiable_attention(images: Tensor) -> Iterator[None]:
+    """Has attention computed by products, whose gradients can be differentiated, if images' are.
+
+    The other kernels of ``scaled_dot_product_attention`` have no second derivative.
+    """
+    if not images.requires_grad:
+        yield
+        return
+    with sdpa_kernel(SDPBackend.MATH):
         yield
 
 

@@ -44,7 +44,12 @@ class SharpnessAware(Regularizer):
         with same_dropout(next(iter(weights.values())).device):
             flat = loss()
             needs_graph = self.alpha < 1
-            gradients = torch.autograd.grad(flat, list(weights.values()), retain_graph=needs_graph)
+            gradients = torch.autograd.grad(
+                flat,
+                list(weights.values()),
+                retain_graph=needs_graph,
+                materialize_grads=True,  # a second head, say, has no part in the loss
+            )
         if step.world_size > 1:
             for gradient in gradients:
                 dist.all_reduce(gradient, op=dist.ReduceOp.SUM)

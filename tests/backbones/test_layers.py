@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 from torchvision.models import resnet18
 
 from regularizer_collection.backbones import ResNet18, layers
@@ -101,3 +102,20 @@ def test_where_nothing_was_measured_torchs_own_kernels_run(device, monkeypatch):
     terms, gradients = gradient(ours, REGULARIZERS["Jacobian penalty"], images())
     terms.total.backward()
     assert gradients().isfinite().all()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"dilation": 2},
+        {"padding": 1, "padding_mode": "reflect"},
+        {"groups": 2},
+        {"padding": "same"},
+    ],
+    ids=str,
+)
+def test_a_convolution_of_another_kind_is_torchs(options):
+    ours, theirs = layers.LiveTapConv2d(4, 6, 3, **options), nn.Conv2d(4, 6, 3, **options)
+    ours.load_state_dict(theirs.state_dict())
+    maps = torch.randn(2, 4, 7, 7)
+    assert torch.equal(ours(maps), theirs(maps))

@@ -8,7 +8,11 @@ from torch.optim import SGD
 
 from regularizer_collection.callbacks import NormControl
 from regularizer_collection.callbacks.running_statistics import reestimate_running_statistics
-from regularizer_collection.lightning_modules import NormControlClassifier, ResNet18
+from regularizer_collection.lightning_modules import (
+    NoRegClassifier,
+    NormControlClassifier,
+    ResNet18,
+)
 
 
 def classifier(**kwargs):
@@ -87,3 +91,17 @@ def test_a_network_without_batch_normalisation_is_refused(tiny_data, make_traine
 def test_refuses_wrong_arguments():
     with pytest.raises(ValueError, match="every_n_steps is 0; give 1 or more"):
         NormControlClassifier(every_n_steps=0)
+
+
+def test_the_norms_of_a_second_training_are_those_of_its_own_network(tiny_data, make_trainer):
+    control = NormControl(every_n_steps=6)
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        backbone = nn.Sequential(
+            *(nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4), nn.ReLU()),
+            *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 100)),
+        )
+        first = backbone[0].weight.norm().item()
+        model = NoRegClassifier(backbone=backbone, optimizer=partial(SGD, lr=2.0))
+        make_trainer(max_epochs=1, callbacks=[control]).fit(model, tiny_data)
+        assert backbone[0].weight.norm().item() == pytest.approx(first, rel=1e-6)

@@ -5,15 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pytorch_lightning import LightningModule
 from torch import nn
 
 from regularizer_collection.callbacks import Robustness, robustness
 from regularizer_collection.callbacks.attack_protocol import AttackProtocol, eps_name
-from regularizer_collection.datamodules import ImageDataModule
+from regularizer_collection.datamodules import ImageDataModule, Shapes100DataModule
 from regularizer_collection.functional.attacks import pgd
 from regularizer_collection.functional.corruptions import KINDS, corrupt
 from regularizer_collection.functional.packed_maps import decode_map
-from regularizer_collection.lightning_modules import NoRegClassifier
+from regularizer_collection.lightning_modules import NoRegClassifier, ResNet18
 
 WEAK = {"num_steps": 8, "distance_steps": 20}
 
@@ -312,3 +313,23 @@ def test_arguments_out_of_range_are_refused(options, message):
 def test_a_strength_is_named_by_what_it_is_of_255_levels():
     assert [eps_name(eps) for eps in (0.5 / 255, 8 / 255, 0.1)] == ["0.5_255", "8_255", "0.1"]
     assert not math.isnan(float(eps_name(0.3)))
+
+
+@pytest.mark.parametrize("inference_mode", [True, False])
+def test_lightnings_inference_mode_hinders_no_attack(inference_mode, make_trainer):
+    callback = Robustness(4, **WEAK)
+    trainer = make_trainer(callbacks=[callback], inference_mode=inference_mode)
+    backbone, data = ResNet18(100), Shapes100DataModule(20, 20)
+    trainer.test(NoRegClassifier(backbone), data, verbose=False)
+    assert callback.record["num_images"] == 4
+
+
+def test_a_module_that_is_none_of_ours_is_refused_before_it_is_trained(make_trainer):
+    class Theirs(LightningModule):
+        num_classes = 4
+
+        def test_step(self, batch, batch_idx):
+            """Never comes to it."""
+
+    with pytest.raises(ValueError, match="the model is Theirs; measurements need a subclass of Cl"):
+        make_trainer(callbacks=[Robustness(4)]).test(Theirs(), Blobs())

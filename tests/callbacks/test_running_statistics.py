@@ -1,9 +1,12 @@
 from types import SimpleNamespace
 
+import pytest
 import torch
+from pytorch_lightning import LightningModule
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from regularizer_collection.callbacks import SingularValueBounding
 from regularizer_collection.callbacks.running_statistics import (
     reestimate_running_statistics,
     training_batches,
@@ -50,6 +53,7 @@ def test_a_loader_of_somebody_elses_goes_on_where_it_was(make_trainer):
         numbers, shuffle=True, generator=drawn_from, num_workers=1, persistent_workers=True
     )
     trainer = SimpleNamespace(datamodule=None, train_dataloader=loader)
+    trainer.precision_plugin = SimpleNamespace(convert_input=lambda batch: batch)
     module = SimpleNamespace(_apply_batch_transfer_handler=lambda batch: batch)
     epoch = iter(loader)
     first = [next(epoch)[0].item() for _ in range(12)]
@@ -67,3 +71,34 @@ def test_the_batches_of_a_step_are_the_same_again(tiny_data, make_trainer):
     assert len(first) == 10
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
     assert not torch.equal(first[0], other[0])
+
+
+class Norms(LightningModule):
+    """Somebody else's, in any precision, on batches of their own."""
+
+    def __init__(self):
+        super().__init__()
+        self.backbone = nn.Sequential(nn.Linear(4, 6, bias=False), nn.BatchNorm1d(6))
+
+    def training_step(self, batch, batch_idx):
+        images = batch["x"] if isinstance(batch, dict) else batch[0]
+        return self.backbone(images).square().mean()
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+@pytest.mark.parametrize("precision", ["64-true", "bf16-true", "bf16-mixed"])
+def test_in_any_precision(precision, make_trainer):
+    loader = DataLoader(TensorDataset(torch.randn(20, 4)), batch_size=5)
+    bounding = SingularValueBounding(every_n_steps=2)
+    trainer = make_trainer(max_epochs=1, precision=precision, callbacks=[bounding])
+    trainer.fit(Norms(), loader)
+    assert bounding.last_step == 4
+
+
+def test_batches_that_are_no_images_are_told(make_trainer):
+    loader = DataLoader([{"x": torch.randn(4)} for _ in range(8)], batch_size=4)
+    trainer = make_trainer(max_epochs=1, callbacks=[SingularValueBounding(every_n_steps=1)])
+    with pytest.raises(ValueError, match="a training batch is a dict; to estimate"):
+        trainer.fit(Norms(), loader)

@@ -2,9 +2,11 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from pytorch_lightning import LightningModule
 from torch import nn
+from torch.nn.utils.parametrizations import weight_norm
 
-from regularizer_collection.callbacks import SingularValueBounding
+from regularizer_collection.callbacks import SingularValueBounding, StopOnNonFiniteLoss
 from regularizer_collection.lightning_modules import NoRegClassifier, SVBClassifier
 
 
@@ -125,3 +127,60 @@ def test_running_statistics_are_those_of_the_bounded_weights(tiny_data, make_tra
     torch.testing.assert_close(
         backbone[1].running_var, features.var((0, 2, 3)), rtol=0.2, atol=1e-3
     )
+
+
+@pytest.mark.filterwarnings("ignore:Found 1 module")  # which is what is tested
+def test_what_is_frozen_or_no_layers_weight_stays_as_it_is(make_trainer, tiny_data):
+    model = small_classifier()
+    frozen = model.backbone[0][0]
+    frozen.requires_grad_(False)
+    model.backbone.register_parameter("token", nn.Parameter(torch.zeros(2, 3)))
+    norm = nn.BatchNorm2d(3).eval().requires_grad_(False)
+    model.backbone[0].insert(0, norm)
+    before = frozen.weight.clone()
+    bounding = SingularValueBounding(every_n_steps=2)
+    norm.train = lambda mode=True: norm
+    make_trainer(max_epochs=1, callbacks=[bounding]).fit(model, tiny_data)
+    assert torch.equal(frozen.weight, before)
+    assert torch.equal(model.backbone.token, torch.zeros(2, 3))
+    assert torch.equal(norm.running_mean, torch.zeros(3))
+
+
+def test_a_weight_that_is_computed_from_others_is_refused():
+    network = nn.Sequential(nn.Linear(3, 3), weight_norm(nn.Linear(3, 3)))
+    with pytest.raises(ValueError, match="1 computes its weight from other parameters"):
+        SingularValueBounding().project_all_(network)
+
+
+def test_one_callback_bounds_the_networks_of_two_trainings(tiny_data, make_trainer):
+    recorder = Recorder(every_n_steps=4)
+    for _ in range(2):
+        make_trainer(max_epochs=1, callbacks=[recorder]).fit(small_classifier(), tiny_data)
+    assert recorder.steps == [1, 4, 1, 4]
+
+
+class TwoOptimizers(LightningModule):
+    """Somebody else's: two optimizers in turn, so that ``global_step`` goes 2, 4, 6, ..."""
+
+    def __init__(self):
+        super().__init__()
+        self.automatic_optimization = False
+        self.backbone = nn.Sequential(nn.Flatten(), nn.Linear(3072, 100))
+
+    def training_step(self, batch, batch_idx):
+        images, labels = batch
+        for optimizer in self.optimizers():
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(self.backbone(images), labels).backward()
+            optimizer.step()
+
+    def configure_optimizers(self):
+        return [torch.optim.SGD(self.backbone.parameters(), lr=0.1) for _ in range(2)]
+
+
+@pytest.mark.filterwarnings("ignore:You passed in a `val_dataloader`")
+def test_steps_that_jump_over_a_multiple_are_not_missed(tiny_data, make_trainer):
+    recorder = Recorder(every_n_steps=5)
+    callbacks = [recorder, StopOnNonFiniteLoss()]
+    make_trainer(max_epochs=1, callbacks=callbacks).fit(TwoOptimizers(), tiny_data)
+    assert recorder.steps == [2, 6, 10]

@@ -1,7 +1,9 @@
 import pytest
 import torch
+from torch import nn
 
 from regularizer_collection.datamodules import ImageDataModule
+from regularizer_collection.lightning_modules import NoRegClassifier
 
 
 class Counted(ImageDataModule):
@@ -83,3 +85,18 @@ def test_refuses_a_share_of_no_image():
 def test_refuses_wrong_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         Counted(**arguments)
+
+
+@pytest.mark.parametrize("overfit_batches", [0.0, 2])
+def test_overfitting_sees_the_same_batches_in_every_epoch(overfit_batches, make_trainer):
+    seen = []
+
+    class Seen(NoRegClassifier):
+        def training_step(self, batch, batch_idx):
+            seen.append(batch[0][:, 0, 0, 0].tolist())
+            return super().training_step(batch, batch_idx)
+
+    backbone = nn.Sequential(nn.Flatten(), nn.Linear(192, 4))
+    trainer = make_trainer(max_epochs=2, overfit_batches=overfit_batches, limit_train_batches=2)
+    trainer.fit(Seen(backbone, num_classes=4), Counted(batch_size=10))
+    assert (seen[:2] == seen[2:]) == bool(overfit_batches)

@@ -78,3 +78,24 @@ def test_a_folder_without_classes_says_what_is_expected(folder, split):
 def test_mean_and_std_must_be_of_the_channels(folder, options):
     with pytest.raises(ValueError, match="give 3 numbers each, std above 0"):
         ImageFolderDataModule(str(folder[0]), **options)
+
+
+def test_pictures_of_more_than_8_bits_are_refused_by_name(folder):
+    path, _ = folder
+    Image.fromarray(np.full((4, 6), 40_000, dtype=np.uint16)).save(path / "train/ant/0.png")
+    with pytest.raises(ValueError, match=r"ant/0.png has more than 8 bits a value"):
+        loaded(path)
+
+
+def test_a_picture_that_is_cut_off_is_named(folder):
+    path, _ = folder
+    whole = (path / "train/ant/1.png").read_bytes()
+    (path / "train/ant/1.png").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match=r"ant/1.png cannot be read"):
+        loaded(path)
+
+
+@pytest.mark.parametrize(("grey", "mean"), [(False, (0.1, 0.2, 0.3, 0.4)), (True, (0.1, 0.2, 0.3))])
+def test_a_mean_of_more_channels_than_there_are_is_refused(grey, mean, folder):
+    with pytest.raises(ValueError, match=r"give . numbers? each"):
+        loaded(folder[0], grey=grey, mean=mean)

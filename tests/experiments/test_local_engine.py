@@ -74,6 +74,10 @@ def test_a_run_for_each_gpu_that_this_process_may_use(count, named, gpus, monkey
     assert number_of_jobs(None) == len(gpus)
 
 
+def test_a_run_whose_config_is_wrong_is_left_to_say_so_itself(tmp_path):
+    assert Run("no_reg", 0, tmp_path, ("--model.lambda_jacobian", "1")).devices == 1
+
+
 def test_one_run_on_the_gpu_of_a_mac(monkeypatch):
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: True)
@@ -108,7 +112,7 @@ def test_runs_on_several_devices_share_the_gpus_out(devices, jobs, seen, tmp_pat
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
     runs = [Run("no_reg", seed, tmp_path, ("--trainer.devices", devices)) for seed in range(9)]
-    assert number_of_jobs(None, runs[0].devices) == jobs
+    assert number_of_jobs(None, runs) == jobs
     started = []
     ended = SimpleNamespace(poll=lambda: 1, returncode=1)
 

@@ -211,6 +211,21 @@ def test_the_first_fifty_steps_tell_how_penalty_and_loss_compare(
     assert all(ratio > 0 for ratio in notes.steps.values())
 
 
+def test_hyperparameters_are_what_a_regularizer_keeps_of_its_arguments():
+    class Own(Penalty):
+        def __init__(self, coefficient=0.1, ceiling=10.0, renamed=1, **kwargs):
+            super().__init__(coefficient, **kwargs)
+            self.ceiling = ceiling
+            self.kept = renamed
+
+        def value(self, logits, images, targets, step):
+            return logits.mean()
+
+    model = NoRegClassifier(linear_backbone(), regularizers=[Own(every_n_steps=2)])
+    own = {k: v for k, v in model.hyperparameters().items() if k.startswith("own/")}
+    assert own == {"own/coefficient": 0.1, "own/ceiling": 10.0}
+
+
 def test_one_forward_pass_serves_loss_and_penalty(tiny_data, make_trainer):
     class Counting(nn.Module):
         def __init__(self):

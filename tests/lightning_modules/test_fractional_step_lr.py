@@ -28,3 +28,11 @@ def test_cuts_tenfold_at_the_exact_step(total_steps, cuts):
 def test_refuses_milestones_that_are_no_increasing_fractions(milestones):
     with pytest.raises(ValueError, match="give increasing fractions between 0 and 1"):
         FractionalStepLR(optimizer(), milestones)
+
+
+def test_a_schedule_without_a_length_says_so_and_does_not_stay_high():
+    sgd = optimizer()
+    schedule = FractionalStepLR(sgd)
+    sgd.step()
+    with pytest.raises(ValueError, match="does not know the run's length"):
+        schedule.step()

@@ -3,8 +3,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from regularizer_collection.functional.pixels import PixelSpace
 from regularizer_collection.regularizers import (
+    Curvature,
     ElasticNet,
+    InputGradient,
+    JacobianPenalty,
     Penalty,
     Regularizer,
     Step,
@@ -129,3 +133,37 @@ def test_the_gradient_ratio_is_that_of_penalties_and_cross_entropy():
     loss = [network[1].weight.grad - penalty, network[1].bias.grad]
     expected = penalty.norm() / torch.cat([gradient.flatten() for gradient in loss]).norm()
     torch.testing.assert_close(ratio, expected)
+
+
+def test_two_classes_of_one_name_both_count(backbone, batch):
+    images, labels = batch
+    other = type("MeanLogit", (Penalty,), {"value": lambda self, logits, *_: logits.sum()})
+    terms = regularized_loss(
+        backbone, [MeanLogit(1.0), other(1.0)], images, labels, Step(backbone, 5)
+    )
+    assert list(terms.penalties) == ["mean_logit", "mean_logit_2"]
+    assert terms.penalties["mean_logit_2"].item() == pytest.approx(terms.logits.sum().item())
+
+
+class Attending(nn.Module):
+    """One layer of attention over the pixels of an image."""
+
+    def __init__(self):
+        super().__init__()
+        self.attention = nn.MultiheadAttention(4, 2, batch_first=True)
+        self.embed, self.fc = nn.Linear(3, 4), nn.Linear(4, 5)
+
+    def forward(self, images):
+        pixels = self.embed(images.flatten(2).transpose(1, 2))
+        return self.fc(self.attention(pixels, pixels, pixels, need_weights=False)[0].mean(1))
+
+
+@pytest.mark.parametrize("penalty", [JacobianPenalty(1.0), InputGradient(1.0), Curvature(1.0)])
+def test_attention_is_differentiated_twice(penalty, batch):
+    images, labels = batch
+    torch.manual_seed(0)
+    backbone = Attending()
+    pixels = PixelSpace((0.0,) * 3, (1.0,) * 3)
+    step = Step(backbone, 5, pixels=pixels)
+    regularized_loss(backbone, [penalty], images, labels, step).total.backward()
+    assert backbone.embed.weight.grad.norm() > 0

@@ -91,3 +91,18 @@ def test_the_gradient_equals_that_of_moving_the_weights_in_place():
 def test_refuses_wrong_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         SharpnessAware(*arguments)
+
+
+def test_a_head_that_the_loss_does_not_use_is_left_alone():
+    torch.manual_seed(0)
+    backbone = nn.Sequential(nn.Flatten(), nn.Linear(12, 5))
+    images, labels = torch.randn(4, 3, 2, 2), torch.arange(4)
+    alone = regularized_loss(
+        backbone, [SharpnessAware(0.1)], images, labels, Step(backbone, 5)
+    ).total
+    backbone.unused = nn.Linear(3, 3)
+    backbone.forward = lambda images: backbone[1](backbone[0](images))
+    beside = regularized_loss(
+        backbone, [SharpnessAware(0.1)], images, labels, Step(backbone, 5)
+    ).total
+    assert beside.item() == pytest.approx(alone.item())
