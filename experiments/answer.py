@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from regularizer_collection.experiments.tables import BASELINE
+from regularizer_collection.experiments.tables import BASELINE, ratio_text
 
 _CHANCE_FACTOR = 2
 """A network below so many times chance has learnt too little for its boundaries to mean much."""
@@ -26,10 +26,11 @@ def answer(table: pd.DataFrame, results: Sequence[dict[str, Any]], baseline: str
             "--baseline names another one to compare with."
         )
     compared = table.drop(index=baseline).iterrows()
-    (first, its_ratio), *others = ((f"{variant}'s", _ratio(row)) for variant, row in compared)
+    first, *others = ((f"{variant}'s", _ratio(row), _in_words(row)) for variant, row in compared)
     sentences = [
-        f"On these {int(table['networks'].sum())} networks, {first} boundaries are {its_ratio} as "
-        f"dense as {baseline}'s{''.join(f', {name} {ratio}' for name, ratio in others)}."
+        f"On these {int(table['networks'].sum())} networks, {first[0]} boundaries are {first[1]} "
+        f"as dense as {baseline}'s{first[2]}"
+        f"{''.join(f', {name} {ratio}{words}' for name, ratio, words in others)}."
     ]
     alone = [name for name, row in table.iterrows() if row["networks"] < 2]
     if alone:
@@ -37,8 +38,11 @@ def answer(table: pd.DataFrame, results: Sequence[dict[str, Any]], baseline: str
             f"One seed of {', '.join(map(str, alone))}: "
             "this says nothing about the regularizer yet."
         )
-    else:
-        sentences.append("In brackets 95 % intervals over networks; 1 inside means not decided.")
+    if table["low"].notna().any():
+        sentences.append(
+            "In brackets 95 % intervals over networks, each for itself; the words allow for all "
+            "comparisons at once (Holm)."
+        )
     if weak := _near_chance(results):
         sentences.append(f"Near chance, so that a smooth boundary means little: {', '.join(weak)}.")
     return "\n".join(sentences)
@@ -47,8 +51,12 @@ def answer(table: pd.DataFrame, results: Sequence[dict[str, Any]], baseline: str
 def _ratio(row: pd.Series) -> str:
     if math.isnan(row["ratio"]):
         return "an unknown number of times (a network has none)"
-    interval = "" if math.isnan(row["low"]) else f" [{row['low']:.2f}, {row['high']:.2f}]"
-    return f"{row['ratio']:.2f} times{interval}"
+    ratio, *interval = ratio_text(row).split(" ", 1)
+    return " ".join([f"{ratio} times", *interval])
+
+
+def _in_words(row: pd.Series) -> str:
+    return "" if math.isnan(row["low"]) else f" ({row['verdict']})"
 
 
 def _near_chance(results: Sequence[dict[str, Any]]) -> list[str]:

@@ -53,7 +53,8 @@ def tv_figure(df: pd.DataFrame, measure: str) -> Figure:
     zooms = table.columns.levels[0][::-1]
     figure, panels = row_figure(len(table), len(zooms))
     for axis, zoom in zip(panels, zooms, strict=True):
-        _draw_means(axis, _with_numbers(df, table.index), table[zoom])
+        measured = _with_numbers(df[df["kind"] == "random"], table.index)
+        _draw_means(axis, measured, table[zoom])
         axis.set_xlim(left=0)  # an interval may end below, what is measured cannot lie there
         axis.set_title(f"zoom {zoom:g}", fontsize=10)
         axis.set_xlabel(measure.replace("_", " "))
@@ -209,7 +210,7 @@ def _random_maps(run: dict[str, Any]) -> dict[str, Any]:
 def _with_numbers(df: pd.DataFrame, variants: pd.Index) -> list[str]:
     """Writes how many networks stand behind each name."""
     networks = df.drop_duplicates(["variant", "seed", "fingerprint"])["variant"].value_counts()
-    return [f"{variant} (n = {networks[variant]})" for variant in variants]
+    return [f"{variant} (n = {networks.get(variant, 0)})" for variant in variants]
 
 
 def _firsts(results: Results) -> Results:

@@ -75,7 +75,7 @@ def markdown_page(
     """
     parts = [f"# {_TITLE}", *(f"\n{paragraph}" for paragraph in opening)]
     for name, table in tables.items():
-        parts += [f"\n## {name}\n", _written(table).to_markdown()]
+        parts += [f"\n## {name}\n", _written(table).rename(index=_escaped).to_markdown()]
     parts += ["\n## Notes\n", *(f"- {note}" for note in notes)]
     return "\n".join(parts) + "\n"
 
@@ -123,6 +123,11 @@ def html_page(
     return "\n".join(parts) + "\n"
 
 
+def _escaped(row: object) -> str:
+    """Keeps a variant's name from ending its cell."""
+    return str(row).replace("|", "\\|")
+
+
 def _heading(name: str) -> str:
     return f"<h2 id='{_anchor(name)}'>{html.escape(name)}</h2>"
 
@@ -136,7 +141,7 @@ def _written(table: pd.DataFrame) -> pd.DataFrame:
 
     That is a mean and the half-width of its interval, and the two levels of a header.
     """
-    columns = {_title(column): table[column] for column in table.columns}
+    columns = {column_title(column): table[column] for column in table.columns}
     intervals = {title: _title_of_interval(title) for title in columns}
     written = {}
     for title, values in columns.items():
@@ -154,7 +159,8 @@ def _title_of_interval(title: str) -> str:
     return f"{stem}conf_interval" if stem != title else f"{title}_interval"
 
 
-def _title(column: object) -> str:
+def column_title(column: object) -> str:
+    """Writes the two levels of a header, such as a zoom level and "mean", in one name."""
     if not isinstance(column, tuple):
         return str(column)
     group, name = column

@@ -23,7 +23,7 @@ from regularizer_collection.experiments.figures import (
 )
 from regularizer_collection.experiments.marked_part import replace_part
 from regularizer_collection.experiments.measure_correlations import correlated, correlation_tables
-from regularizer_collection.experiments.page import html_page, markdown_page
+from regularizer_collection.experiments.page import column_title, html_page, markdown_page
 from regularizer_collection.experiments.robustness_figures import robustness_figure
 from regularizer_collection.experiments.robustness_tables import (
     CALIBRATION,
@@ -46,6 +46,7 @@ from regularizer_collection.experiments.tables import (
     in_order,
     interval_text,
     mean_table,
+    ratio_text,
     tv_table,
 )
 from regularizer_collection.functional.packed_maps import decode_map
@@ -86,8 +87,8 @@ def write_report(
     folder.mkdir(parents=True, exist_ok=True)
     tables, figures = _tables(df, results, baseline), _figures(df, results, baseline)
     said = answer(tables[_DENSITY].table, results, baseline) if _DENSITY in tables else None
-    for name, (table, _) in tables.items():
-        table.to_csv(folder / f"{_file_name(name)}.csv")
+    for name, counted in tables.items():
+        counted.flat().to_csv(folder / f"{_file_name(name)}.csv")
     for name, figure in figures.items():
         figure.savefig(folder / f"{_file_name(name)}.png", dpi=110)
         figure.set_layout_engine("none")  # laid out; the page draws it as it is
@@ -133,13 +134,13 @@ def with_summary(
 def _robustness_columns(
     attacked: list[dict[str, Any]], networks: Counter[str]
 ) -> dict[str, dict[str, str]]:
-    """Writes what attacks left, and of how many networks where others were not attacked."""
-    shown = {"PGD 1/255 (%)": 1, "distance of right images (pixels, Euclidean)": 3}
+    """Writes what PGD left, and of how many networks where others were not attacked."""
+    shown = {"PGD 1/255 (%)": 1}
     table, numbers = means_table(attacked, ROBUSTNESS), _variants(attacked)
     columns: dict[str, dict[str, str]] = {title: {} for title in shown}
     for (title, digits), variant in product(shown.items(), table.index):
         mean, half_width = table.loc[variant, title]
-        text = interval_text(mean, half_width, digits, "1 seed")
+        text = "" if pd.isna(mean) else interval_text(mean, half_width, digits, "1 seed")
         is_part = 1 < numbers[variant] < networks[variant]
         columns[title][variant] = f"{text} ({numbers[variant]} seeds)" if is_part else text
     return columns
@@ -149,13 +150,7 @@ def _density_columns(table: pd.DataFrame, baseline: str) -> dict[str, pd.Series]
     texts = {}
     if "ratio" in table:
         texts[f"boundary density / {baseline}'s"] = table.apply(
-            lambda row: (
-                ""
-                if pd.isna(row["ratio"])
-                else f"{row['ratio']:.2f}"
-                + ("" if pd.isna(row["low"]) else f" [{row['low']:.2f}, {row['high']:.2f}]")
-            ),
-            axis=1,
+            lambda row: "" if pd.isna(row["ratio"]) else ratio_text(row), axis=1
         )
     return texts
 
@@ -221,7 +216,7 @@ def _notes(df: pd.DataFrame, results: list[dict[str, Any]], baseline: str) -> li
         "Every interval is over networks trained from different seeds (n of each variant stands "
         "beside its name). The one family of tests is boundary density on planes between test "
         f"images against {baseline}, corrected by Holm; everything else has an interval and no "
-        "p-value."
+        'p-value, but for the verdict "equal within 10 %", a test of each variant alone.'
     )
     notes += _best_on_validation(df)
     notes += _bounds(results)
@@ -264,16 +259,23 @@ def _bounds(results: list[dict[str, Any]]) -> list[str]:
 
 
 class _Counted(NamedTuple):
-    """A table over variants, and how many networks stand behind each."""
+    """A table over variants, and how many networks stand behind each; None if rows are others."""
 
     table: pd.DataFrame
-    networks: Mapping[str, int]
+    networks: Mapping[str, int] | None
+
+    def flat(self) -> pd.DataFrame:
+        """Has one name for each column, and a column for the number."""
+        flat = self.table.set_axis([column_title(name) for name in self.table.columns], axis=1)
+        if self.networks is not None and "networks" not in flat:
+            flat.insert(0, "networks", [self.networks.get(row) for row in flat.index])
+        return flat
 
     def shown(self) -> pd.DataFrame:
         """Writes their number beside the name of each row."""
-        return self.table.rename(
-            index=lambda row: f"{row} (n = {self.networks[row]})" if row in self.networks else row
-        )
+        if self.networks is None:
+            return self.table
+        return self.table.rename(index=lambda row: f"{row} (n = {self.networks[row]})")
 
 
 def _tables(df: pd.DataFrame, results: list[dict[str, Any]], baseline: str) -> dict[str, _Counted]:
@@ -290,10 +292,10 @@ def _tables(df: pd.DataFrame, results: list[dict[str, Any]], baseline: str) -> d
         )
         same = _same_planes(results)
         agreement = agreement_table(
-            (variant, decode_map(planes["class_maps"])) for variant, planes in same
+            (variant, seed, decode_map(planes["class_maps"])) for variant, seed, planes in same
         )
         name = "Agreement of class maps between networks (share of points)"
-        tables[name] = _Counted(agreement, Counter(variant for variant, _ in same))
+        tables[name] = _Counted(agreement, Counter(variant for variant, *_ in same))
         excess = excess_table(network_points(results, baseline), baseline)
         if not excess.empty:
             name = f"Boundary density at equal accuracy (ratio to {baseline} on its way)"
@@ -327,17 +329,17 @@ def _networks(df: pd.DataFrame) -> pd.Series:
     return df.drop_duplicates(["variant", "seed", "fingerprint"])["variant"].value_counts()
 
 
-def _same_planes(results: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
-    """Returns variant and planes between images of the runs that were measured on the first's."""
+def _same_planes(results: list[dict[str, Any]]) -> list[tuple[str, int, dict[str, Any]]]:
+    """Returns variant, seed and planes between images of the runs with the first's planes."""
     measured_runs = [
-        (run["variant"], run["measurements"]["planes"]["data"])
+        (run["variant"], run["seed"], run["measurements"]["planes"]["data"])
         for run in results
         if "data" in run["measurements"]["planes"]
     ]
-    _, first = measured_runs[0]
+    *_, first = measured_runs[0]
     return [
-        (variant, planes)
-        for variant, planes in measured_runs
+        (variant, seed, planes)
+        for variant, seed, planes in measured_runs
         if all(planes[key] == first[key] for key in PLANE_KEYS)
     ]
 
@@ -357,8 +359,10 @@ def _robustness_tables(results: list[dict[str, Any]], baseline: str) -> dict[str
         tables["Calibration (all test images)"] = _Counted(means, _variants(calibrated))
     for kind, table in correlation_tables(results).items():
         name = f"What boundary measures go along with, {kind}"
-        number = len(correlated(results))
-        tables[f"{name} (Kendall's tau, n = {number} networks)"] = _Counted(table, {})
+        compared = _variants(correlated(results))
+        is_of_means = kind == "between variants"
+        number = f"{len(compared)} variants" if is_of_means else f"{compared.total()} networks"
+        tables[f"{name} (Kendall's tau, n = {number})"] = _Counted(table, None)
     return tables
 
 

@@ -37,7 +37,7 @@ def robustness_figure(results: Results) -> Figure:
         _draw(distance, furthest, 100 * shares, style)
     noise.set(xlabel="standard deviation of the noise\n(pixels from 0 to 1)")
     noise.set_ylabel("accuracy (%)")
-    attack.set(xlabel="steps of PGD, of 1/255 each", xlim=(0, 15))
+    attack.set(xlabel="steps of PGD, of 1/255 each", xlim=(0, 15), ylabel="accuracy (%)")
     distance.set(xlabel="Euclidean change allowed\n(pixels from 0 to 1)")
     distance.set_ylabel("images that need more (%, upper bound)")
     add_legend(figure, noise)

@@ -81,8 +81,9 @@ def means_table(
         networks = [run for run in results if run["variant"] == variant]
         rows[variant] = {}
         for title, read in measures.items():
-            values = [value for run in networks if math.isfinite(value := read(run))]
-            mean, half_width = confidence_interval(values) if values else (math.nan, math.nan)
+            values = [read(run) for run in networks]
+            is_known = all(map(math.isfinite, values))  # else it would be of fewer networks
+            mean, half_width = confidence_interval(values) if is_known else (math.nan, math.nan)
             rows[variant] |= {(title, "mean"): mean, (title, "conf_interval"): half_width}
     table = pd.DataFrame.from_dict(rows, orient="index")
     table.columns = pd.MultiIndex.from_tuples(table.columns)

@@ -36,7 +36,8 @@ DIFFERENCES = (
 
 def is_on_its_data(results: Iterable[Mapping[str, Any]]) -> bool:
     """Says whether results are on the source's data, so that its numbers may stand beside them."""
-    return {run["facts"]["data"]["name"] for run in results} == {"CIFAR100DataModule"}
+    data = [run["facts"]["data"] for run in results]
+    return {(its["name"], its["num_classes"]) for its in data} == {("CIFAR100DataModule", 100)}
 
 
 def source_accuracy() -> pd.Series:

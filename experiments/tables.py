@@ -160,34 +160,42 @@ def tv_table(df: pd.DataFrame, measure: str = "tv_isotropic") -> pd.DataFrame:
     return table
 
 
-def agreement_table(maps: Iterable[tuple[str, np.ndarray]]) -> pd.DataFrame:
+def agreement_table(maps: Iterable[tuple[str, int, np.ndarray]]) -> pd.DataFrame:
     """Tells how alike the class maps of networks are (Somepalli et al. 2022: reproducibility).
 
     Args:
-        maps: Variant and class maps [planes, height, width] of each network, on the same planes.
+        maps: Variant, seed and class maps [planes, height, width] of each network, on the same
+            planes.
 
     Returns:
         Rows and columns: variants. Values: share of points with the same class, mean over pairs of
-        different networks; NaN where there is no pair.
+        networks of different seeds, as those of one seed begin alike; NaN where there is no pair.
     """
     of_variant: dict[str, list[np.ndarray]] = {}
-    for variant, map_ in maps:
+    seeds_of: dict[str, list[int]] = {}
+    for variant, seed, map_ in maps:
         of_variant.setdefault(variant, []).append(map_)
+        seeds_of.setdefault(variant, []).append(seed)
     variants = in_order(of_variant)
     if not variants:
         return pd.DataFrame()
     stacked = [np.stack(of_variant[variant]) for variant in variants]
-    sizes = np.array([len(networks) for networks in stacked])
+    seeds = [np.array(seeds_of[variant]) for variant in variants]
+    groups = [np.unique(np.concatenate(seeds)) == own[:, None] for own in seeds]
     num_labels = max(int(networks.max()) for networks in stacked) + 2  # with -1, no class
     # At each point, n networks of one variant and m of another that see the same class are n * m
-    # pairs that agree; plane by plane, as the counts of all planes would not fit into memory.
-    agreeing = np.zeros((len(variants), len(variants)))
-    for plane in range(stacked[0].shape[1]):
-        counts = np.stack([_label_counts(networks[:, plane], num_labels) for networks in stacked])
-        agreeing += counts @ counts.T
-    num_points = stacked[0][0].size
-    agreeing -= np.diag(sizes * num_points)  # a network with itself
-    pairs = (np.outer(sizes, sizes) - np.diag(sizes)) * num_points
+    # pairs that agree; plane by plane, as the counts of all planes would not fit into memory. Pairs
+    # of one seed, a network with itself among them, are counted in the same way and taken out.
+    agreeing, pairs = (np.zeros((len(variants), len(variants))) for _ in range(2))
+    chosen = [(1, [np.full(len(own), True) for own in seeds])]
+    chosen += [(-1, [group[:, n] for group in groups]) for n in range(groups[0].shape[1])]
+    for sign, networks_of in chosen:
+        parts = [networks[own] for networks, own in zip(stacked, networks_of, strict=True)]
+        for plane in range(stacked[0].shape[1]):
+            counts = np.stack([_label_counts(networks[:, plane], num_labels) for networks in parts])
+            agreeing += sign * counts @ counts.T
+        sizes = [len(networks) for networks in parts]
+        pairs += sign * np.outer(sizes, sizes) * stacked[0][0].size
     shares = np.divide(agreeing, pairs, out=np.full_like(agreeing, np.nan), where=pairs > 0)
     return pd.DataFrame(shares, index=variants, columns=variants)
 
@@ -199,7 +207,7 @@ def _label_counts(maps: np.ndarray, num_labels: int) -> np.ndarray:
         maps: Class maps [networks, height, width]; -1 is no class.
         num_labels: Number of classes, and one more.
     """
-    points = maps.reshape(len(maps), -1)
+    points = maps.reshape(len(maps), maps.shape[1] * maps.shape[2])  # of none, too
     places = np.arange(points.shape[1]) * num_labels + points + 1
     return np.bincount(places.ravel(), minlength=points.shape[1] * num_labels).astype(float)
 
@@ -217,6 +225,21 @@ def interval_text(mean: float, half_width: float, digits: int, alone: str) -> st
     if np.isnan(half_width):
         return f"{number} ({alone}, no interval)"
     return f"{number} +/- {round(half_width, digits):.10g}"
+
+
+def ratio_text(row: pd.Series) -> str:
+    """Writes a ratio and its interval: ``0.96 [0.93, 0.997]``; an end beside 1 is never told as 1.
+
+    Args:
+        row: ``ratio``, and ``low`` and ``high`` ends, NaN where there is no interval.
+    """
+    if np.isnan(row["low"]):
+        return f"{row['ratio']:.2f}"
+    ends = []
+    for end in (row["low"], row["high"]):
+        digits = next(d for d in range(2, 17) if float(f"{end:.{d}f}") != 1 or end == 1)
+        ends.append(f"{end:.{digits}f}")
+    return f"{row['ratio']:.2f} [{ends[0]}, {ends[1]}]"
 
 
 def in_order(variants: Iterable[str]) -> list[str]:

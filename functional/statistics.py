@@ -117,7 +117,9 @@ def compare_networks(values: ArrayLike, baseline: ArrayLike, level: float = 0.95
         df = V^2 / (v_net^2 / (n_1 + n_2 - 2) + v_plane^2 / (P - 1)),  t = difference / sqrt(V).
 
     This is the analysis of variance of the model value = variant + network + plane +
-    variant x plane + rest, with the degrees of freedom of Satterthwaite (1946).
+    variant x plane + rest, with the degrees of freedom of Satterthwaite (1946). Where n_1 and n_2
+    differ, so does what the two variants know of their spread, and v_net's term becomes one for
+    each: (var(m_1) / n_1)^2 / (n_1 - 1) + (var(m_2) / n_2)^2 / (n_2 - 1).
 
     Args:
         values: Values [networks, planes].
@@ -140,7 +142,8 @@ def compare_networks(values: ArrayLike, baseline: ArrayLike, level: float = 0.95
     if min(*numbers, planes) == 1:
         return Comparison(float(difference), *[math.nan] * 4)
     freedom = sum(numbers) - 2
-    v_net = sum(_variance(group.mean(1)) / len(group) for group in groups)
+    squares = [_variance(group.mean(1)) / len(group) for group in groups]
+    v_net = sum(squares)
     v_plane = _variance(groups[0].mean(0) - groups[1].mean(0)) / planes
     rest = sum(
         ((group - group.mean(0) - group.mean(1, keepdims=True) + group.mean()) ** 2).sum()
@@ -148,7 +151,10 @@ def compare_networks(values: ArrayLike, baseline: ArrayLike, level: float = 0.95
     ) / (freedom * (planes - 1))
     v_res = rest / planes * sum(1 / number for number in numbers)
     variance = max(v_net + v_plane - v_res, v_net, v_plane)
-    return _comparison(difference, variance, [v_net, v_plane], [freedom, planes - 1], level)
+    parts, freedoms = [v_net], [freedom]
+    if numbers[0] != numbers[1]:
+        parts, freedoms = squares, [number - 1 for number in numbers]
+    return _comparison(difference, variance, [*parts, v_plane], [*freedoms, planes - 1], level)
 
 
 def log_of_means(values: ArrayLike) -> np.ndarray:

@@ -60,14 +60,21 @@ def outcome(root: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def train(
-    context: Any, root: Path, options: list[str], kill: tuple[float, int] | None = None
+    context: Any, root: Path, options: list[str], kill: tuple[float | None, int] | None = None
 ) -> float:
-    """Trains in a child, killed after some seconds with some signal; returns its seconds."""
+    """Trains in a child, killed after some seconds with some signal; returns its seconds.
+
+    None stands for the moment of the first checkpoint, which another child must continue from.
+    """
+    last = root / "svb" / "seed_0" / "checkpoints" / "last.ckpt"
     child = context.Process(target=fit, args=(str(root), options))
     started = time.monotonic()
     child.start()
     if kill is not None:
-        child.join(kill[0])
+        child.join(kill[0] or 0)
+        while kill[0] is None and not last.exists():
+            assert child.is_alive(), "the run ended before its first checkpoint"
+            child.join(0.01)
         if child.is_alive():
             os.kill(child.pid, kill[1])
     child.join()
@@ -90,14 +97,19 @@ def main() -> None:
         for number in range(options.times):
             root = Path(folder) / f"killed_{number}"
             kills = []
-            for _ in range(rng.randint(1, 3)):
-                kills.append((rng.uniform(0.1, seconds), rng.choice(SIGNALS)))
+            for place in range(rng.randint(1, 3)):
+                after = None if place == number % 2 == 0 else rng.uniform(0.1, seconds)
+                kills.append((after, rng.choice(SIGNALS)))
                 train(context, root, of_fit, kills[-1])
             train(context, root, of_fit)
             found, results = outcome(root)
             torch.testing.assert_close(found, expected, rtol=0, atol=0)
             assert results == expected_results
-            told = ", ".join(f"{signal.Signals(s).name} after {t:.2f} s" for t, s in kills)
+            told = ", ".join(
+                f"{signal.Signals(s).name} "
+                + ("at the first checkpoint" if t is None else f"after {t:.2f} s")
+                for t, s in kills
+            )
             print(f"{number}: the same after {told}", flush=True)
 
 

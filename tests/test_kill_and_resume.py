@@ -10,3 +10,4 @@ def test_a_killed_run_is_the_same_run():
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("the same after") == 3
+    assert done.stdout.count("at the first checkpoint") == 2

@@ -26,8 +26,8 @@ def test_one_seed_each_is_told_to_say_nothing():
 def test_several_seeds_have_an_interval():
     results = [made_up(variant, seed) for variant in ("no_reg", "svb") for seed in range(3)]
     table = density_table(tabulate(results))
-    low, high = table.loc["svb", ["low", "high"]]
-    assert f"times [{low:.2f}, {high:.2f}] as dense" in said(results)
+    low, high, verdict = table.loc["svb", ["low", "high", "verdict"]]
+    assert f"times [{low:.2f}, {high:.2f}] as dense as no_reg's ({verdict})." in said(results)
     assert "intervals over networks" in said(results)
 
 

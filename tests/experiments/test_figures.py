@@ -53,6 +53,14 @@ def test_no_figure_is_too_wide_for_a_page(figures):
     assert max(figure.get_size_inches()[0] for figure in figures.values()) < 17
 
 
+def test_every_mark_tells_what_it_measures(figures):
+    for title, figure in figures.items():
+        for axis in figure.axes:
+            has_marks = any(line.get_marker() not in ("None", "") for line in axis.lines)
+            assert not has_marks or axis.get_ylabel() or axis.get_xlabel(), title
+    assert all(axis.get_ylabel() for axis in figures["Robustness"].axes)
+
+
 def test_no_two_variants_look_alike(figures):
     axis = figures["Excess smoothness at equal accuracy"].axes[0]
     dots = [line for line in axis.lines if line.get_marker() not in ("None", "")]

@@ -96,3 +96,8 @@ def test_a_click_sorts_by_a_column_and_another_the_other_way_round(browser, tmp_
     assert click("row") == "zyx"
     heads = browser.find_elements("css selector", "thead th")
     assert [head.get_attribute("aria-sort") for head in heads] == ["descending", None, None]
+
+
+def test_a_bar_in_a_name_ends_no_cell():
+    table = pd.DataFrame({"mean": [1.5]}, index=["a|b"])
+    assert "| a\\|b |" in markdown_page({"Table": table}, ["answer"], [])

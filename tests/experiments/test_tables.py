@@ -12,7 +12,7 @@ from regularizer_collection.experiments import (
     tv_table,
 )
 from regularizer_collection.experiments.study import SEEDS, VARIANTS
-from regularizer_collection.experiments.tables import agreement_table, interval_text
+from regularizer_collection.experiments.tables import agreement_table, interval_text, ratio_text
 from regularizer_collection.functional.statistics import compare_networks, holm, log_of_means
 
 
@@ -177,17 +177,17 @@ def test_planes_that_a_network_lacks_are_left_out_of_the_comparison(study):
     assert table.loc["svb", "ratio"] == pytest.approx(np.exp(logs[0] - logs[1]))
 
 
-def test_agreement_is_the_share_of_equal_points_over_pairs_of_networks():
+def test_agreement_is_the_share_of_equal_points_over_pairs_of_networks_of_different_seeds():
     rng = np.random.default_rng(0)
-    maps = [("no_reg", rng.integers(-1, 2, (3, 4, 4))) for _ in range(3)]
-    maps.append(("svb", rng.integers(-1, 2, (3, 4, 4))))
-    for _, map_ in maps:
+    maps = [("no_reg", seed, rng.integers(-1, 2, (3, 4, 4))) for seed in range(3)]
+    maps.append(("svb", 1, rng.integers(-1, 2, (3, 4, 4))))
+    for *_, map_ in maps:
         map_[0, 0, 0] = -1  # where logits are not finite there is no class
     table = agreement_table(maps)
     pairs = [(0, 1), (0, 2), (1, 2)]
-    expected = np.mean([(maps[a][1] == maps[b][1]).mean() for a, b in pairs])
+    expected = np.mean([(maps[a][2] == maps[b][2]).mean() for a, b in pairs])
     assert table.loc["no_reg", "no_reg"] == pytest.approx(expected)
-    expected = np.mean([(maps[n][1] == maps[3][1]).mean() for n in range(3)])
+    expected = np.mean([(maps[n][2] == maps[3][2]).mean() for n in (0, 2)])
     assert table.loc["no_reg", "svb"] == table.loc["svb", "no_reg"] == pytest.approx(expected)
     assert np.isnan(table.loc["svb", "svb"])
 
@@ -196,3 +196,16 @@ def test_a_variant_of_ones_own_follows_those_of_the_study(leave, tmp_path):
     for variant in ("mine", "svb", "no_reg"):
         leave(variant, 0)
     assert list(accuracy_table(collect_results(tmp_path)).index) == ["no_reg", "svb", "mine"]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "text"),
+    [
+        (0.93, 0.996, "0.96 [0.93, 0.996]"),
+        (0.999, 1.0004, "0.96 [0.999, 1.0004]"),
+        (0.9, 1.0, "0.96 [0.90, 1.00]"),
+        (np.nan, np.nan, "0.96"),
+    ],
+)
+def test_an_interval_that_leaves_1_out_does_not_end_at_1(low, high, text):
+    assert ratio_text(pd.Series({"ratio": 0.96, "low": low, "high": high})) == text

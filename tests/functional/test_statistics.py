@@ -145,6 +145,24 @@ def test_networks_are_compared_by_the_formula_of_the_docstring() -> None:
     assert ours.half_width == pytest.approx(math.sqrt(variance) * scipy.stats.t.ppf(0.975, dof))
 
 
+def test_unequal_groups_of_networks_have_the_false_alarms_of_welch() -> None:
+    rng = np.random.default_rng(0)
+    shape, spread = (2, 10, 25), {"network_sd": 0.2, "plane_sd": 0.2, "interaction_sd": 0.02}
+    alarms = np.zeros(2)
+    for _ in range(1000):
+        a, b = crossed(rng, shape, **spread)
+        alarms += (
+            compare_networks(a[:2], b).p_value < 0.05,
+            welch(a[:2].mean(1), b.mean(1)).p_value < 0.05,
+        )
+    assert alarms[0] <= alarms[1] + 15
+    (a, b) = crossed(rng, (2, 4, 7))
+    v = [np.var(group.mean(1), ddof=1) / len(group) for group in (a[:2], b)]
+    ours, v_plane = compare_networks(a[:2], b), np.var(a[:2].mean(0) - b.mean(0), ddof=1) / 7
+    dof = ours.standard_error**4 / (v[0] ** 2 / 1 + v[1] ** 2 / 3 + v_plane**2 / 6)
+    assert ours.degrees_of_freedom == pytest.approx(dof)
+
+
 def test_networks_are_compared_as_by_a_mixed_model() -> None:
     """In a balanced design with all variances positive, REML is the analysis of variance."""
     import pandas as pd
