@@ -9,17 +9,24 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-_INCHES_A_ROW = 0.3
+_INCHES_A_LINE = 0.17
+_INCHES_BETWEEN_ROWS = 0.13
 _INCHES_A_LEGEND_ROW = 0.17
 _MOST_COLUMNS = 6
-_TITLE_WIDTH = 28  # characters
+_TITLE_WIDTH, _NAME_WIDTH = 28, 40  # characters
 _COLORS, _MARKERS = 10, "os^Dv"
 
 
-def row_figure(num_rows: int, num_panels: int = 1) -> tuple[Figure, Sequence[Axes]]:
-    """Returns a figure with a row for each variant, and its panels from left to right."""
-    figure = Figure(figsize=(8, 1 + _INCHES_A_ROW * num_rows), layout="constrained")
+def row_figure(names: Sequence[str], num_panels: int = 1) -> tuple[Figure, Sequence[Axes]]:
+    """Returns a figure with a row for each name, and its panels from left to right."""
+    figure = Figure(figsize=(8, 1 + rows_height(names)), layout="constrained")
     return figure, figure.subplots(1, num_panels, squeeze=False, sharey=True)[0]
+
+
+def rows_height(names: Sequence[str]) -> float:
+    """Returns the inches that rows with such names need."""
+    num_lines = max(plain(name).count("\n") + 1 for name in names)
+    return len(names) * (_INCHES_BETWEEN_ROWS + num_lines * _INCHES_A_LINE)
 
 
 def draw_rows(
@@ -40,6 +47,7 @@ def draw_rows(
         highs: Upper ends.
         **marks: How values are drawn.
     """
+    names = [plain(name) for name in names]
     style = {"color": "#1f4e79", "marker": "o"} | marks
     for row, (name, value, low, high) in enumerate(zip(names, values, lows, highs, strict=True)):
         axis.plot([low, high], [row, row], "-", color=style["color"])
@@ -95,4 +103,17 @@ def distinct(number: int) -> dict[str, Any]:
 
 def title(run: dict[str, Any]) -> str:
     """Names a run, in as many lines as a column's width needs."""
-    return textwrap.fill(f"{run['variant']} (seed {run['seed']})", _TITLE_WIDTH)
+    return plain(f"{run['variant']} (seed {run['seed']})", _TITLE_WIDTH)
+
+
+def plain(name: str, width: int = _NAME_WIDTH) -> str:
+    """Writes a name of a user's as it is, in lines that fit.
+
+    matplotlib takes what stands between dollars for a formula, and hides what begins with "_".
+
+    Args:
+        name: The name.
+        width: Characters of a line.
+    """
+    text = textwrap.fill(name, width).replace("$", r"\$")
+    return f"\N{ZERO WIDTH SPACE}{text}" if text.startswith("_") else text

@@ -19,7 +19,9 @@ from regularizer_collection.experiments.figure_layout import (
     column_figure,
     distinct,
     draw_rows,
+    plain,
     row_figure,
+    rows_height,
     title,
 )
 from regularizer_collection.experiments.tables import accuracy_table, in_order, tv_table
@@ -32,8 +34,8 @@ _SHOWN_PLANES = 3
 def accuracy_figure(df: pd.DataFrame) -> Figure:
     """Draws the mean accuracy of each variant with its interval, and every seed as a dot."""
     table = accuracy_table(df)
-    figure, (axis,) = row_figure(len(table))
     names = _with_numbers(df, table.index)
+    figure, (axis,) = row_figure(names)
     _draw_means(axis, names, table, color="#7f9dbd", marker="|", markersize=16, mew=2)
     for row, variant in enumerate(table.index):
         runs = df[df["variant"] == variant].drop_duplicates("seed")
@@ -41,7 +43,7 @@ def accuracy_figure(df: pd.DataFrame) -> Figure:
         for offset, seed, accuracy in zip(
             offsets, runs["seed"], runs["test_accuracy"], strict=True
         ):
-            label = f"{variant}, seed {seed}"
+            label = plain(f"{variant}, seed {seed}")
             axis.plot(100 * accuracy, row + offset, "o", color="#1f4e79", markersize=4, label=label)
     axis.set_xlabel("test accuracy (%), 95 % interval over networks")
     return figure
@@ -51,10 +53,10 @@ def tv_figure(df: pd.DataFrame, measure: str) -> Figure:
     """Draws a measure of every variant, a panel for each zoom level, the nearest first."""
     table = tv_table(df, measure)
     zooms = table.columns.levels[0][::-1]
-    figure, panels = row_figure(len(table), len(zooms))
+    names = _with_numbers(df[df["kind"] == "random"], table.index)
+    figure, panels = row_figure(names, len(zooms))
     for axis, zoom in zip(panels, zooms, strict=True):
-        measured = _with_numbers(df[df["kind"] == "random"], table.index)
-        _draw_means(axis, measured, table[zoom])
+        _draw_means(axis, names, table[zoom])
         axis.set_xlim(left=0)  # an interval may end below, what is measured cannot lie there
         axis.set_title(f"zoom {zoom:g}", fontsize=10)
         axis.set_xlabel(measure.replace("_", " "))
@@ -77,7 +79,7 @@ def learning_curve_figure(results: Results) -> Figure:
         values = 100 * np.array([[curve[step] for step in steps] for curve in curves])
         if steps:
             style = distinct(number)
-            label = f"{variant} (n = {len(curves)})"
+            label = plain(f"{variant} (n = {len(curves)})")
             axis.plot(steps, values.mean(0), "-", markersize=3, label=label, **style)
             low, high = values.min(0), values.max(0)
             axis.fill_between(steps, low, high, alpha=0.2, color=style["color"])
@@ -152,16 +154,17 @@ def excess_smoothness_figure(results: Results, baseline: str) -> Figure:
         upper = figure.subplots()
     else:
         table = table.drop(index=baseline, errors="ignore")
-        heights = (4.5, 1 + 0.3 * len(table))
+        names = [f"{variant} (n = {number})" for variant, number in table["networks"].items()]
+        heights = (4.5, 1 + rows_height(names))
         figure = Figure(figsize=(8, sum(heights)), layout="constrained")
         upper, lower = figure.subplots(2, 1, height_ratios=heights)
-        _draw_excess(lower, table, baseline)
+        _draw_excess(lower, names, table, baseline)
     for seed, epochs in trajectory(results, baseline).groupby("seed"):
-        label = f"{baseline}, its epochs (seed {seed})"
+        label = plain(f"{baseline}, its epochs (seed {seed})")
         upper.plot(epochs["accuracy"], epochs["density"], "-", color="0.7", label=label)
     for number, variant in enumerate(in_order(points["variant"])):
         ours = points[points["variant"] == variant]
-        label = f"{variant} (n = {len(ours)})"
+        label = plain(f"{variant} (n = {len(ours)})")
         style = {"linestyle": "none", "label": label} | distinct(number)
         upper.plot(ours["accuracy"], ours["density"], **style)
     upper.set_yscale("log")
@@ -173,12 +176,11 @@ def excess_smoothness_figure(results: Results, baseline: str) -> Figure:
     return figure
 
 
-def _draw_excess(axis: Axes, table: pd.DataFrame, baseline: str) -> None:
-    names = [f"{variant} (n = {row['networks']:.0f})" for variant, row in table.iterrows()]
+def _draw_excess(axis: Axes, names: Sequence[str], table: pd.DataFrame, baseline: str) -> None:
     draw_rows(axis, names, table["ratio"], table["low"], table["high"])
     axis.axvline(1, color="0.7", lw=1)
     interval = "simultaneous 95 % interval" if table["low"].notna().any() else "no interval"
-    axis.set_xlabel(f"density at equal accuracy / that of {baseline}\n({interval})")
+    axis.set_xlabel(f"density at equal accuracy / that of {plain(baseline)}\n({interval})")
 
 
 def spectrum_figure(results: Results) -> Figure:

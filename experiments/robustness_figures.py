@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from regularizer_collection.experiments.figure_layout import add_legend, distinct
+from regularizer_collection.experiments.figure_layout import add_legend, distinct, plain
 from regularizer_collection.experiments.tables import in_order
 from regularizer_collection.functional.statistics import confidence_interval
 
@@ -25,7 +25,7 @@ def robustness_figure(results: Results) -> Figure:
     noise, attack, distance = figure.subplots(1, 3)
     for number, variant in enumerate(in_order(run["variant"] for run in results)):
         records = [r["measurements"]["robustness"] for r in results if r["variant"] == variant]
-        style = {"label": f"{variant} (n = {len(records)})"} | distinct(number)
+        style = {"label": plain(f"{variant} (n = {len(records)})")} | distinct(number)
         sigmas = [0.0, *map(float, records[0]["accuracy"]["noise"])]
         by_noise = [[r["accuracy"]["clean"], *r["accuracy"]["noise"].values()] for r in records]
         _draw(noise, sigmas, 100 * np.array(by_noise), style)

@@ -71,4 +71,4 @@ def _text(axis: Axes, label: object, x: float, y: float) -> str:
     """Writes the numbers whose axes say what they are: a category's place is none."""
     named = ((x, axis.get_xlabel()), (y, axis.get_ylabel()))
     numbers = ", ".join(f"{value:.4g}" for value, name in named if name)
-    return f"{label}: {numbers}".replace("\n", " ")
+    return f"{label}: {numbers}".replace("\n", " ").replace(r"\$", "$")

@@ -5,12 +5,14 @@ from itertools import pairwise
 import pytest
 
 from regularizer_collection.experiments.collect import tabulate
+from regularizer_collection.experiments.figure_layout import plain
 from regularizer_collection.experiments.figures import excess_smoothness_figure
 from regularizer_collection.experiments.report import _figures
 from tests.experiments.conftest import made_up
 
 LONG = "a_variant_of_a_grid_lambda_jacobian=0.001"
-FEW = ("no_reg", "jacobi_no_dropout", LONG)
+STRANGE = (f"{LONG}_weight_decay=0.0005_milestones=0.5", r"$\badmath$", "_hidden", "<b>&'|ü")
+FEW = ("no_reg", "jacobi_no_dropout", LONG, *STRANGE)
 MANY = ("no_reg", *(f"variant_{number:02}" for number in range(12)))
 
 
@@ -71,7 +73,16 @@ def test_no_two_variants_look_alike(figures):
 def test_beneath_excess_smoothness_stand_the_others_beside_the_baseline():
     lower = figures_of(FEW)["Excess smoothness at equal accuracy"].axes[1]
     names = [label.get_text() for label in lower.get_yticklabels()]
-    assert names == ["jacobi_no_dropout (n = 2)", f"{LONG} (n = 2)"]
+    assert [name.replace("\n", "").replace(" ", "") for name in names] == [
+        plain(f"{name}(n=2)").replace("\n", "")
+        for name in ("jacobi_no_dropout", *sorted((LONG, *STRANGE)))
+    ]
+
+
+def test_every_variant_is_in_the_legend():
+    figure = figures_of(FEW)["Learning curves"]
+    (legend,) = figure.legends
+    assert len(legend.get_texts()) == len(FEW)
 
 
 def test_without_a_way_of_the_baseline_there_is_nothing_beneath():
