@@ -35,9 +35,27 @@ class StochasticDepthClassifier(Classifier):
                 f"{type(self.backbone).__name__} has no residual blocks of torchvision's, whose "
                 "branches stochastic depth drops; give a ResNet"
             )
+        self._blocks = blocks
         for number, block in enumerate(blocks, start=1):
-            last = block.bn2 if isinstance(block, BasicBlock) else block.bn3
-            last.register_forward_hook(partial(_drop, p_last * number / len(blocks)))
+            hook = partial(_drop, p_last * number / len(blocks))
+            _last_layer(block).register_forward_hook(hook)
+
+    def on_fit_start(self) -> None:
+        """Refuses a network whose layers were replaced since, and with them what drops branches.
+
+        Raises:
+            ValueError: If one was.
+        """
+        super().on_fit_start()
+        if not all(_last_layer(block)._forward_hooks for block in self._blocks):
+            raise ValueError(
+                "a layer that ends a residual branch was replaced, so nothing would be dropped; "
+                "convert the backbone before it is given to the module"
+            )
+
+
+def _last_layer(block: BasicBlock | Bottleneck) -> nn.Module:
+    return block.bn2 if isinstance(block, BasicBlock) else block.bn3
 
 
 def _drop(probability: float, module: nn.Module, args: Any, branch: Tensor) -> Tensor:

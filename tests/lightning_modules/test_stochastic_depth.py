@@ -72,3 +72,10 @@ def test_a_backbone_without_residual_blocks_is_refused():
 def test_a_probability_out_of_range_is_refused():
     with pytest.raises(ValueError, match=r"p_last is 1\.5; give a number from 0 to 1"):
         StochasticDepthClassifier(1.5, backbone=nn.Sequential(BasicBlock(4, 4)))
+
+
+def test_layers_that_were_replaced_since_are_refused(make_trainer, tiny_data):
+    model = StochasticDepthClassifier(backbone=ResNet18(100))
+    converted = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    with pytest.raises(ValueError, match="a layer that ends a residual branch was replaced"):
+        make_trainer(max_steps=1).fit(converted, tiny_data)
