@@ -21,6 +21,8 @@ report: .venv/installed ## makes the tables of README from results/
 		$(BIN)/python cli.py report results/$$study --out report/$$study --readme README.md \
 			--part $$study || exit 1; done
 	cp report/source_15_epochs/class_maps_on_the_same_plane.png results/class_maps.png
+	cp report/stable_15_epochs/excess_smoothness_at_equal_accuracy.png \
+		results/excess_smoothness.png
 
 test: .venv/installed browser ## ruff, mypy, pytest with coverage
 	$(BIN)/ruff check .
