@@ -30,7 +30,7 @@ class NormControl(WeightProjection):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Forgets an earlier training, whose network may have been another."""
         super().setup(trainer, pl_module, stage)
-        if stage == "fit":
+        if stage == "fit" and trainer.global_step == 0:
             self.initial_norms = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

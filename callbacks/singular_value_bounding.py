@@ -34,7 +34,8 @@ class SingularValueBounding(WeightProjection):
         """Returns all weights of 2 or more dimensions.
 
         Raises:
-            ValueError: If a layer computes its weight from others, which cannot be bounded.
+            ValueError: If a layer computes its weight from others, which cannot be bounded, or
+                there is none.
         """
         for name, layer in network.named_modules():
             if is_parametrized(layer):
@@ -42,11 +43,17 @@ class SingularValueBounding(WeightProjection):
                     f"{name} computes its weight from other parameters, whose singular values are "
                     "not those of the weight; leave parametrizations or the bounding out"
                 )
-        return {
+        found = {
             name: weight
             for name, weight in network.named_parameters()
             if weight.ndim >= 2 and weight.requires_grad and "weight" in name.rpartition(".")[2]
         }
+        if not found:
+            raise ValueError(
+                f"{type(network).__name__} has no trained weight of 2 or more dimensions to bound; "
+                "give another backbone, or leave the bounding out"
+            )
+        return found
 
     def project_(self, name: str, weight: nn.Parameter) -> None:
         """Bounds the singular values of a weight in place."""

@@ -40,7 +40,7 @@ class WeightProjection(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Forgets an earlier training, whose network may have been another."""
-        if stage == "fit":
+        if stage == "fit" and trainer.global_step == 0:
             self.last_step = 0
 
     @abstractmethod

@@ -15,11 +15,16 @@ from typing import Any
 import yaml
 
 import regularizer_collection
+from regularizer_collection.callbacks.attack_protocol import VERSION
 from regularizer_collection.runtime.history import read_history
 from regularizer_collection.runtime.identity import Identity, code_commit
 from regularizer_collection.runtime.launch import config_of, data_of
 from regularizer_collection.runtime.results_file import NAME, read_results
-from regularizer_collection.runtime.run_folder import has_checkpoint, measured_otherwise
+from regularizer_collection.runtime.run_folder import (
+    has_checkpoint,
+    measured_otherwise,
+    newest_checkpoint,
+)
 from regularizer_collection.runtime.run_record import read_record
 
 PROJECT = Path(regularizer_collection.__file__).parent.parent
@@ -88,8 +93,14 @@ class Run:
             *(sys.executable, "-m", "regularizer_collection"),
             *self.arguments,
             *("--seed_everything", str(self.seed)),
-            *(("--ckpt_path", "last") if has_checkpoint(self.folder) else ()),
+            *(("--ckpt_path", self._checkpoint) if has_checkpoint(self.folder) else ()),
         ]
+
+    @property
+    def _checkpoint(self) -> str:
+        """Says where to continue: "last", or by name where a repetition stands beside the run."""
+        again = self.folder.with_name(f"{self.folder.name}_run_2")
+        return str(newest_checkpoint(self.folder)) if again.exists() else "last"
 
     def obstacles(self) -> list[str]:
         """Names what makes the run in the folder another than this one, or unfit to become it."""
@@ -115,7 +126,13 @@ class Run:
     def _measured_otherwise(self, results: dict[str, Any] | None) -> list[str]:
         if results is None or "evaluation" not in results["identity"]:
             return []
-        return measured_otherwise(self.identity.evaluation, results["identity"]["evaluation"])
+        asked = self.identity.evaluation
+        differences = measured_otherwise(asked, results["identity"]["evaluation"])
+        if robustness := results["measurements"].get("robustness"):
+            version = robustness.get("settings", {}).get("version")
+            if version != VERSION:
+                differences.append(f"robustness is of version {VERSION} here and {version} there")
+        return differences
 
     def is_finished(self) -> bool:
         """Tells whether the run has left its results, measured as is asked and to the end."""

@@ -180,22 +180,27 @@ def agreement_table(maps: Iterable[tuple[str, int, np.ndarray]]) -> pd.DataFrame
     if not variants:
         return pd.DataFrame()
     stacked = [np.stack(of_variant[variant]) for variant in variants]
-    seeds = [np.array(seeds_of[variant]) for variant in variants]
-    groups = [np.unique(np.concatenate(seeds)) == own[:, None] for own in seeds]
+    num_points = stacked[0][0].size
+    sizes = [len(networks) for networks in stacked]
     num_labels = max(int(networks.max()) for networks in stacked) + 2  # with -1, no class
     # At each point, n networks of one variant and m of another that see the same class are n * m
-    # pairs that agree; plane by plane, as the counts of all planes would not fit into memory. Pairs
-    # of one seed, a network with itself among them, are counted in the same way and taken out.
-    agreeing, pairs = (np.zeros((len(variants), len(variants))) for _ in range(2))
-    chosen = [(1, [np.full(len(own), True) for own in seeds])]
-    chosen += [(-1, [group[:, n] for group in groups]) for n in range(groups[0].shape[1])]
-    for sign, networks_of in chosen:
-        parts = [networks[own] for networks, own in zip(stacked, networks_of, strict=True)]
+    # pairs that agree; plane by plane, as the counts of all planes would not fit into memory.
+    agreeing = np.zeros((len(variants), len(variants)))
+    for plane in range(stacked[0].shape[1]):
+        counts = np.stack([_label_counts(networks[:, plane], num_labels) for networks in stacked])
+        agreeing += counts @ counts.T
+    pairs = num_points * np.outer(sizes, sizes).astype(float)
+    # Pairs of one seed, a network with itself among them, are taken out again.
+    own = np.repeat(np.arange(len(variants)), sizes)
+    maps_of = [map_.reshape(len(map_), -1) for networks in stacked for map_ in networks]
+    seeds = np.array([seed for variant in variants for seed in seeds_of[variant]])
+    for seed in np.unique(seeds):
+        chosen = np.flatnonzero(seeds == seed)
+        among = own[chosen][:, None], own[chosen]
+        np.add.at(pairs, among, -num_points)
         for plane in range(stacked[0].shape[1]):
-            counts = np.stack([_label_counts(networks[:, plane], num_labels) for networks in parts])
-            agreeing += sign * counts @ counts.T
-        sizes = [len(networks) for networks in parts]
-        pairs += sign * np.outer(sizes, sizes) * stacked[0][0].size
+            seen = np.stack([maps_of[network][plane] for network in chosen])
+            np.add.at(agreeing, among, -(seen[:, None] == seen).sum(2).astype(float))
     shares = np.divide(agreeing, pairs, out=np.full_like(agreeing, np.nan), where=pairs > 0)
     return pd.DataFrame(shares, index=variants, columns=variants)
 

@@ -1,6 +1,7 @@
 """What all variants share: backbone, loss, metrics, optimizer and schedule."""
 
 import inspect
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -268,12 +269,11 @@ class Classifier(LightningModule):
             raise ValueError("the run has no end; give trainer.max_epochs or trainer.max_steps")
         if self.lr_interval == "step":
             return int(steps)
-        epochs = self.trainer.max_epochs
-        if epochs is None or epochs < 1:
-            raise ValueError(
-                f"trainer.max_epochs is {epochs}, and lr_interval 'epoch' needs a number; give one"
-            )
-        return epochs
+        self.trainer.fit_loop.setup_data()
+        batches = self.trainer.num_training_batches
+        if batches == float("inf"):
+            raise ValueError("the training images have no end; give lr_interval 'step'")
+        return math.ceil(steps / math.ceil(batches / self.trainer.accumulate_grad_batches))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Notes which class the weights belong to, and what the epoch's accuracy counted so far."""
@@ -319,4 +319,5 @@ def _pixel_space(data: Any) -> PixelSpace | None:
     mean, std = getattr(data, "mean", None), getattr(data, "std", None)
     if mean is None or std is None:
         return None
-    return PixelSpace(tuple(map(float, mean)), tuple(map(float, std)))
+    told = [torch.as_tensor(t, dtype=torch.float64).reshape(-1).tolist() for t in (mean, std)]
+    return PixelSpace(*map(tuple, told)) if all(told) else None

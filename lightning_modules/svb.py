@@ -35,9 +35,8 @@ class SVBClassifier(Classifier):
         super().__init__(**kwargs)
         self.bounding = SingularValueBounding(eps, every_n_steps, bound_at_start)
         if orthogonal_init:
-            for parameter in self.backbone.parameters():
-                if parameter.ndim >= 2 and parameter.requires_grad:
-                    nn.init.orthogonal_(parameter)
+            for weight in self.bounding.weights(self.backbone).values():
+                nn.init.orthogonal_(weight)
 
     def configure_callbacks(self) -> list[Callback]:
         """Returns the bounding callback.

@@ -83,7 +83,9 @@ def _keep(path: Path, previous: Path) -> None:
 def _load(path: Path, map_location: Any) -> dict[str, Any]:
     try:
         checkpoint = torch.load(path, map_location=map_location, weights_only=True)
-    except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+    except (FileNotFoundError, PermissionError):
+        raise
+    except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
         raise ValueError(
             f"{path} is truncated, or holds more than tensors and plain values; give a checkpoint "
             "that this project wrote"

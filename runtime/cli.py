@@ -25,7 +25,6 @@ from regularizer_collection.callbacks import (
     WeightGrowth,
 )
 from regularizer_collection.datamodules import ImageDataModule
-from regularizer_collection.functional.weights import weights_hash
 from regularizer_collection.lightning_modules import SyncBatchNorm
 from regularizer_collection.runtime.arguments import command_to_type
 from regularizer_collection.runtime.checkpoint_io import SafeCheckpointIO
@@ -34,7 +33,7 @@ from regularizer_collection.runtime.error_log import leave_traceback
 from regularizer_collection.runtime.event_writer import quiet_event_writer
 from regularizer_collection.runtime.given_checkpoint import take_checkpoints_as_given
 from regularizer_collection.runtime.history import History
-from regularizer_collection.runtime.identity import NOT_RECORDED, Identity, code_commit
+from regularizer_collection.runtime.identity import Identity, code_commit
 from regularizer_collection.runtime.initial_weights import file_hash, load_initial_weights
 from regularizer_collection.runtime.last_checkpoint import LastCheckpoint
 from regularizer_collection.runtime.num_classes import share_num_classes
@@ -289,6 +288,10 @@ class RegularizerCLI(LightningCLI):
         if not self.config[self.subcommand].test:
             self._say_how_to_test()
             return
+        path = self.config_init[self.subcommand]["ckpt_path"]
+        if path and not self.record.has_trained:  # averages of weights go on from others
+            self.model.load_state_dict(_load(path)["state_dict"])
+        self.record.note_weights(self.trainer, self.model.state_dict())
         self.trainer.test(self.model, datamodule=self.datamodule)
         self._leave_results(self.identity, self.record.facts)
 
@@ -324,12 +327,6 @@ class RegularizerCLI(LightningCLI):
         if not self.is_own:
             tested = str(self.config[self.subcommand].ckpt_path)
             facts = {"tested": tested, "data": dict(identity.data)}
-        trained = facts.get("weights_sha256", NOT_RECORDED)
-        if self.is_own and trained not in (NOT_RECORDED, weights_hash(self.model.state_dict())):
-            raise ValueError(
-                f"the tested weights are not those that the training ended with ({trained}); give "
-                "cli.py test the path of the run's last checkpoint"
-            )
         path = write_results(
             self.run_folder / (RESULTS if self.is_own else "test.json"),
             identity,

@@ -176,8 +176,15 @@ def newest_checkpoint(folder: Path) -> Path | None:
     paths = paths or [*(folder / "checkpoints").glob(PREVIOUS)]
     if len(paths) < 2:
         return next(iter(paths), None)
-    load = SafeCheckpointIO().load_checkpoint
-    return max(sorted(paths), key=lambda path: load(path).get("global_step", 0))
+    return max(sorted(paths), key=_steps)
+
+
+def _steps(checkpoint: Path) -> int:
+    """Returns the steps that went into a checkpoint, below 0 where it cannot be read."""
+    try:
+        return int(SafeCheckpointIO().load_checkpoint(checkpoint).get("global_step", 0))
+    except ValueError:
+        return -1
 
 
 def _strangeness(identity: Identity, folder: Path, continues: bool) -> tuple[bool, bool]:

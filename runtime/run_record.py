@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 import yaml
+from lightning_fabric.utilities.data import sized_len
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import EarlyStopping, Timer
 from torch.optim import Optimizer
@@ -45,6 +46,7 @@ class RunRecord(Callback):
         self._course: dict[str, list[Any]] = {}
         self._optimizer: dict[str, Any] = {}
         self._planned_epochs: int | None = None
+        self.has_trained = False
         self._started = time.monotonic()
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -66,6 +68,7 @@ class RunRecord(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts the watch."""
+        self.has_trained = True
         self._started = time.monotonic()
         self._note_course(trainer)
 
@@ -86,6 +89,26 @@ class RunRecord(Callback):
         self._seconds += time.monotonic() - self._started
         self._started = time.monotonic()
         self.facts = self._what_happened(trainer, pl_module)
+        self._write(trainer)
+
+    def note_weights(self, trainer: Trainer, state_dict: Mapping[str, Any]) -> None:
+        """Writes down the weights that are about to be tested.
+
+        Args:
+            trainer: The trainer.
+            state_dict: The module's, after all that hooks did to it.
+
+        Raises:
+            ValueError: If the checkpoint is not of the weights that the training ended with.
+        """
+        found = weights_hash(state_dict)
+        ended_with = self._earlier.get("weights_sha256", NOT_RECORDED)
+        if not self.has_trained and ended_with not in (NOT_RECORDED, found):
+            raise ValueError(
+                "the last checkpoint does not hold the weights that the training ended with, "
+                "averages of them, say; leave --ckpt_path out to train again"
+            )
+        self.facts["weights_sha256"] = found
         self._write(trainer)
 
     def _note_course(self, trainer: Trainer) -> None:
@@ -131,8 +154,9 @@ class RunRecord(Callback):
         if not self._batches:
             return 0
         loader: Any = trainer.train_dataloader
-        whole = len(loader) if hasattr(loader, "__len__") else trainer.num_training_batches
-        epochs = self._batches / whole
+        is_one = not isinstance(loader, dict | list | tuple)
+        whole = sized_len(loader) if is_one else None  # a stream has no length
+        epochs = self._batches / (whole or trainer.num_training_batches)
         if self._planned_epochs is not None and self._planned_epochs > 0:
             epochs = min(epochs, self._planned_epochs)  # what averages of weights add trains none
         return int(epochs) if epochs == int(epochs) else round(epochs, 3)

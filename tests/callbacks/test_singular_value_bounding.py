@@ -159,6 +159,20 @@ def test_one_callback_bounds_the_networks_of_two_trainings(tiny_data, make_train
     assert recorder.steps == [1, 1]
 
 
+def test_a_training_that_goes_on_projects_where_it_would_have(tiny_data, make_trainer):
+    recorder = Recorder(every_n_steps=4, bound_at_start=True)
+    trainer, model = make_trainer(max_epochs=1, callbacks=[recorder]), small_classifier()
+    trainer.fit(model, tiny_data)
+    trainer.fit_loop.max_epochs = 2
+    trainer.fit(model, tiny_data)
+    assert recorder.steps == [1, 4, 8, 12]
+
+
+def test_a_network_without_weights_is_refused():
+    with pytest.raises(ValueError, match="Flatten has no trained weight of 2 or more dimensions"):
+        SingularValueBounding().weights(nn.Flatten())
+
+
 class TwoOptimizers(LightningModule):
     """Somebody else's: two optimizers in turn, so that ``global_step`` goes 2, 4, 6, ..."""
 

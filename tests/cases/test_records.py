@@ -14,12 +14,15 @@ import yaml
 from PIL import Image
 
 from regularizer_collection.__main__ import main
+from regularizer_collection.callbacks.attack_protocol import VERSION
 from regularizer_collection.experiments import run as run_module
 from regularizer_collection.experiments.collect import collect_results, load_results
+from regularizer_collection.functional.weights import weights_hash
 from regularizer_collection.runtime.launch import launch
 from tests.cases.conftest import TINY, results, shorten, snapshot
 
 RUN = "no_reg/seed_0"
+TINY_NET = ("--model.backbone", "tests.cases.tiny.TinyNet")
 LAST = f"runs/{RUN}/checkpoints/last.ckpt"
 TRUSTED = ("--allow_imports", "tests")
 
@@ -226,6 +229,13 @@ class TestContinuing:
         other = results(here / "runs/no_reg/seed_1")
         assert len(other["history"]["test_curve/accuracy"]) == 2
 
+    def test_a_damaged_checkpoint_beside_a_good_one_is_passed_over(self, finished, run, here):
+        whole = (here / LAST).read_bytes()
+        for number, size in enumerate((100, 5_000, len(whole) // 2), start=1):
+            (finished / f"hpc_ckpt_{number}.ckpt").write_bytes(whole[:size])
+        assert run("fit", "--trainer.max_epochs", "3", "--ckpt_path", "last") == 0
+        assert results(finished)["facts"]["epochs"] == 3
+
     def test_best_is_told_to_have_no_meaning(self, finished, run, capfd):
         for command in ("fit", "test"):
             assert run(command, "--ckpt_path", "best") == 2
@@ -427,6 +437,29 @@ class TestFacts:
         facts = results(here / "runs" / RUN)["facts"]
         assert (facts["epochs"], facts["planned_epochs"]) == (2, [2])
 
+    def test_of_a_stream_are_there(self, run, here):
+        stream = ("--data", "tests.cases.tiny.StreamData", "--trainer.max_epochs", "-1")
+        assert run("fit", *stream, "--trainer.max_steps", "4") == 0
+        assert results(here / "runs" / RUN)["facts"]["steps"] == 4
+
+    def test_of_the_weights_are_those_that_are_tested(self, run, here):
+        assert run("fit", "--model", "tests.cases.tiny.MovedAtTheEnd", *TINY_NET) == 0
+        tested = results(here / "runs" / RUN)
+        saved = torch.load(here / LAST, weights_only=True)["state_dict"]
+        assert tested["facts"]["weights_sha256"] != weights_hash(saved)
+        saved["backbone.fc.bias"] += 1.0
+        assert tested["facts"]["weights_sha256"] == weights_hash(saved)
+
+    @pytest.mark.filterwarnings("ignore")
+    def test_of_averaged_weights_whose_test_is_made_up_for(self, run, here):
+        averaging = ("--trainer.callbacks", "EMAWeightAveraging")
+        assert run("fit", *averaging) == 0
+        whole = results(here / "runs" / RUN)
+        (here / "runs" / RUN / "results.json").unlink()
+        assert run("fit", *averaging, "--ckpt_path", "last") == 0
+        again = results(here / "runs" / RUN)
+        assert (again["test"], again["facts"]) == (whole["test"], whole["facts"])
+
     def test_of_a_time_limit(self, run, here):
         assert run("fit", "--trainer.max_time", "00:00:00:01", "--trainer.max_epochs", "5000") == 0
         facts = results(here / "runs" / RUN)["facts"]
@@ -514,6 +547,26 @@ class TestRepeating:
         assert after["facts"] == before["facts"]
         assert main([*args, "--evaluation.resolution", "9"]) == 0
         assert "1 of them finished before" in capfd.readouterr().out
+
+    def test_a_study_measures_its_own_runs_again_where_repetitions_stand_beside(
+        self, here, capfd, monkeypatch
+    ):
+        args = study_of("tiny.yaml")
+        assert main(args) == 0
+        with monkeypatch.context() as patch:
+            shorten(patch, 1)
+            fit = ["fit", "--config", "no_reg.yaml", "--config", "tiny.yaml", "--variant", "no_reg"]
+            assert main([*fit, "--trainer.default_root_dir", "s", *TRUSTED]) == 130
+        path = here / "s" / RUN / "results.json"
+        older = json.loads(path.read_text())
+        del older["measurements"]["robustness"]["settings"]["version"]
+        path.write_text(json.dumps(older))
+        capfd.readouterr()
+        assert main(args) == 0
+        named = f"robustness is of version {VERSION} here and None there"
+        assert f"no_reg seed 0 is measured again: {named}" in capfd.readouterr().out
+        assert results(here / "s" / RUN)["measurements"]["robustness"]["settings"]["version"] == 2
+        assert not (here / "s/no_reg/seed_0_run_2/results.json").exists()
 
     @pytest.mark.counted
     def test_a_study_that_measures_otherwise_what_is_gone_is_refused_by_name(self, here, capfd):

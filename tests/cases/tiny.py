@@ -2,8 +2,10 @@
 
 import torch
 from torch import nn
+from torch.utils.data import DataLoader, IterableDataset
 
 from regularizer_collection.datamodules import ImageDataModule
+from regularizer_collection.lightning_modules import NoRegClassifier
 
 
 class TinyNet(nn.Module):
@@ -32,3 +34,26 @@ class TinyData(ImageDataModule):
         generator = torch.Generator().manual_seed(len(split))
         images = torch.randint(256, (100, 32, 32, 3), generator=generator, dtype=torch.uint8)
         return images, torch.arange(100)
+
+
+class Stream(IterableDataset):
+    """Batches without a number."""
+
+    def __iter__(self):
+        while True:
+            yield torch.randint(256, (32, 32, 3), dtype=torch.uint8), torch.randint(100, ())
+
+
+class StreamData(TinyData):
+    """Trains on a stream."""
+
+    def train_dataloader(self):
+        return DataLoader(Stream(), batch_size=5)
+
+
+class MovedAtTheEnd(NoRegClassifier):
+    """Moves its weights after all callbacks have seen the end of the training."""
+
+    def on_train_end(self):
+        with torch.no_grad():
+            self.backbone.fc.bias += 1.0

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
@@ -10,6 +12,7 @@ from regularizer_collection.lightning_modules import (
     L2Classifier,
     NoRegClassifier,
     SVBClassifier,
+    classifier,
 )
 from regularizer_collection.regularizers import Penalty, SharpnessAware
 
@@ -98,9 +101,17 @@ def test_the_schedule_by_epochs_ends_with_the_epochs(tiny_data, make_trainer):
     model = NoRegClassifier(backbone=linear_backbone(), lr_interval="epoch")
     make_trainer(max_epochs=3).fit(model, tiny_data)
     assert model.optimizers().param_groups[0]["lr"] == pytest.approx(0.001)
-    endless = NoRegClassifier(backbone=linear_backbone(), lr_interval="epoch")
-    with pytest.raises(ValueError, match="max_epochs is -1, and lr_interval 'epoch' needs a num"):
-        make_trainer(max_epochs=-1, max_steps=2).fit(endless, tiny_data)
+    in_steps = NoRegClassifier(backbone=linear_backbone(), lr_interval="epoch")
+    make_trainer(max_epochs=-1, max_steps=18).fit(in_steps, tiny_data)  # of 6 an epoch
+    assert in_steps.optimizers().param_groups[0]["lr"] == pytest.approx(0.001)
+
+
+@pytest.mark.parametrize(
+    ("mean", "expected"), [(0.5, (0.5,)), (torch.tensor([0.5, 0.25]), (0.5, 0.25)), ((), None)]
+)
+def test_pixels_are_known_of_any_numbers(mean, expected):
+    pixels = classifier._pixel_space(SimpleNamespace(mean=mean, std=mean))
+    assert (pixels and pixels.mean) == expected
 
 
 def test_l2_equals_no_reg_with_the_penalty_in_the_loss(tiny_data, make_trainer):
