@@ -80,8 +80,11 @@ class RunRecord(Callback):
         settings = {key: value for key, value in group.items() if key != "params"}
         self._optimizer = {"class": type(optimizer).__name__, **settings}
 
-    def on_train_batch_end(self, *_: Any) -> None:
-        """Counts."""
+    def on_train_batch_start(self, *_: Any) -> None:
+        """Counts as the batches are fetched, after which a continued run begins with the next.
+
+        Slurm's signal may come amid a batch.
+        """
         self._batches += 1
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
