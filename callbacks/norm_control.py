@@ -27,11 +27,10 @@ class NormControl(WeightProjection):
         super().__init__(every_n_steps)
         self.initial_norms: dict[str, float] = {}
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Forgets an earlier training, whose network may have been another."""
-        super().setup(trainer, pl_module, stage)
-        if stage == "fit" and trainer.global_step == 0:
-            self.initial_norms = {}
+    def forget(self) -> None:
+        """Begins as if nothing had been trained."""
+        super().forget()
+        self.initial_norms = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Notes the initial norms, unless a checkpoint gave those of its run.

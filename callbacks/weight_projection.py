@@ -41,7 +41,11 @@ class WeightProjection(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Forgets an earlier training, whose network may have been another."""
         if stage == "fit" and trainer.global_step == 0:
-            self.last_step = 0
+            self.forget()
+
+    def forget(self) -> None:
+        """Begins as if nothing had been trained."""
+        self.last_step = 0
 
     @abstractmethod
     def weights(self, network: nn.Module) -> dict[str, nn.Parameter]:

@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 
 _INCHES_A_LINE = 0.17
 _INCHES_BETWEEN_ROWS = 0.13
-_INCHES_A_LEGEND_ROW = 0.17
 _MOST_COLUMNS = 6
 _TITLE_WIDTH, _NAME_WIDTH = 28, 40  # characters
 _COLORS, _MARKERS = 10, "os^Dv"
@@ -89,7 +88,8 @@ def add_legend(figure: Figure, axis: Axes) -> None:
     """Writes what an axis shows beside the figure, which grows as high as that needs."""
     handles, labels = axis.get_legend_handles_labels()
     width, height = figure.get_size_inches()
-    figure.set_size_inches(width, max(height, 0.5 + _INCHES_A_LEGEND_ROW * len(labels)))
+    num_lines = sum(label.count("\n") + 1 for label in labels)
+    figure.set_size_inches(width, max(height, 0.5 + _INCHES_A_LINE * num_lines))
     figure.legend(handles, labels, loc="outside right upper", fontsize=7)
 
 

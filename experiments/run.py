@@ -100,7 +100,8 @@ class Run:
     def _checkpoint(self) -> str:
         """Says where to continue: "last", or by name where a repetition stands beside the run."""
         again = self.folder.with_name(f"{self.folder.name}_run_2")
-        return str(newest_checkpoint(self.folder)) if again.exists() else "last"
+        named = newest_checkpoint(self.folder) if again.exists() else None
+        return str(named or "last")
 
     def obstacles(self) -> list[str]:
         """Names what makes the run in the folder another than this one, or unfit to become it."""

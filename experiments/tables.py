@@ -212,7 +212,7 @@ def _label_counts(maps: np.ndarray, num_labels: int) -> np.ndarray:
         maps: Class maps [networks, height, width]; -1 is no class.
         num_labels: Number of classes, and one more.
     """
-    points = maps.reshape(len(maps), maps.shape[1] * maps.shape[2])  # of none, too
+    points = maps.reshape(len(maps), -1)
     places = np.arange(points.shape[1]) * num_labels + points + 1
     return np.bincount(places.ravel(), minlength=points.shape[1] * num_labels).astype(float)
 
