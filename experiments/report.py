@@ -164,31 +164,36 @@ def _interval_column(table: pd.DataFrame, zoom: float) -> pd.Series:
 
 
 def _what_was_run(results: list[dict[str, Any]]) -> str:
-    variants_of_seeds: dict[str, list[str]] = {}
-    for variant in in_order(run["variant"] for run in results):
-        seeds = sorted(run["seed"] for run in results if run["variant"] == variant)
-        variants_of_seeds.setdefault(", ".join(map(str, seeds)), []).append(variant)
-    seeds_text = "; ".join(
-        f"{', '.join(variants)}: seed{'s' if ',' in seeds else ''} {seeds}"
-        for seeds, variants in variants_of_seeds.items()
-    )
     data = " and ".join(sorted({run["facts"]["data"]["name"] for run in results}))
     protocols = " and ".join(sorted({run["protocol"] for run in results}))
     epochs = " and ".join(str(n) for n in sorted({run["facts"]["epochs"] for run in results}))
     kinds = sorted({kind for run in results for kind in run["measurements"]["planes"]})
     planes = ", ".join(f"{_numbers_of_planes(results, kind)} {_KINDS[kind]}" for kind in kinds)
-    machines = Counter(_machine(run["facts"]) for run in results)
-    hosts = " and ".join(
-        f"{name} ({number} of {len(results)} networks)" if len(machines) > 1 else name
-        for name, number in sorted(machines.items())
-    )
+    runs_on: dict[str, list[dict[str, Any]]] = {}
+    for run in results:
+        runs_on.setdefault(_machine(run["facts"]), []).append(run)
+    trained = " and ".join(f"{on} ({_seeds(runs)})" for on, runs in sorted(runs_on.items()))
     name = data.replace("DataModule", "")
-    return f"{name}, {protocols} protocol, {epochs} epochs, {planes}, on {hosts} ({seeds_text})."
+    return f"{name}, {protocols} protocol, {epochs} epochs, {planes}, trained on {trained}."
 
 
 def _machine(facts: dict[str, Any]) -> str:
-    on = "" if facts["device"] in ("cpu", NOT_RECORDED) else f", {facts['device']}"
-    return f"{facts['host']}{on}"
+    gpu = [] if facts["device"] in ("cpu", NOT_RECORDED) else [facts["device"]]
+    recorded = facts["versions"] != NOT_RECORDED
+    torch = [f"torch {facts['versions']['torch']}"] if recorded else []
+    return ", ".join([facts["host"], *gpu, *torch])
+
+
+def _seeds(runs: list[dict[str, Any]]) -> str:
+    """Lists the seeds of each variant, and variants of the same seeds together."""
+    variants_of: dict[str, list[str]] = {}
+    for variant in in_order(run["variant"] for run in runs):
+        seeds = sorted(run["seed"] for run in runs if run["variant"] == variant)
+        variants_of.setdefault(", ".join(map(str, seeds)), []).append(variant)
+    return "; ".join(
+        f"{', '.join(variants)}: seed{'s' if ',' in seeds else ''} {seeds}"
+        for seeds, variants in variants_of.items()
+    )
 
 
 _KINDS = {
@@ -215,8 +220,8 @@ def _notes(df: pd.DataFrame, results: list[dict[str, Any]], baseline: str) -> li
     notes.append(
         "Every interval is over networks trained from different seeds (n of each variant stands "
         "beside its name). The one family of tests is boundary density on planes between test "
-        f"images against {baseline}, corrected by Holm; everything else has an interval and no "
-        'p-value, but for the verdict "equal within 10 %", a test of each variant alone.'
+        f'images against {baseline}, corrected by Holm, its verdicts "equal within 10 %" for '
+        "themselves; everything else has an interval and no p-value."
     )
     notes += _best_on_validation(df)
     notes += _bounds(results)

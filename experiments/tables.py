@@ -74,9 +74,9 @@ def density_table(df: pd.DataFrame, baseline: str = BASELINE) -> pd.DataFrame:
     Returns:
         Rows: variants that were measured on such planes. Columns: ``networks``, ``mean`` density
         (1 / input unit), ``conf_interval`` of it over networks, ``ratio`` to the baseline, ``low``
-        and ``high`` ends of its 95 % interval, ``p (Holm)``, and ``verdict`` in words, of which
-        "equal within 10 %" is a test of each variant alone. What a single network cannot tell is
-        NaN.
+        and ``high`` ends of its 95 % interval, ``p (Holm)``, and ``verdict`` in words, for which
+        the tests of "equal within 10 %" are corrected by Holm, too. What a single network cannot
+        tell is NaN.
     """
     matrices = {variant: _densities(df, variant) for variant in in_order(df["variant"])}
     matrices = {variant: matrix for variant, matrix in matrices.items() if not matrix.empty}
@@ -87,15 +87,18 @@ def density_table(df: pd.DataFrame, baseline: str = BASELINE) -> pd.DataFrame:
         rows[variant] = {"networks": len(matrix), "mean": mean, "conf_interval": half_width}
         if variant != baseline and baseline in matrices:
             comparisons[variant] = _ratio(matrix, matrices[baseline])
-    adjusted = holm(comparison.p_value for comparison in comparisons.values())
-    for (variant, comparison), p_value in zip(comparisons.items(), adjusted, strict=True):
+    margin = math.log(1 + EQUAL_WITHIN)
+    differ = holm(comparison.p_value for comparison in comparisons.values())
+    equal = holm(equivalence(comparison, margin) for comparison in comparisons.values())
+    for variant, p_differ, p_equal in zip(comparisons, differ, equal, strict=True):
+        comparison = comparisons[variant]
         difference, half_width = comparison.difference, comparison.half_width
         rows[variant] |= {
             "ratio": math.exp(difference),
             "low": math.exp(difference - half_width),
             "high": math.exp(difference + half_width),
-            "p (Holm)": p_value,
-            "verdict": _verdict(comparison, p_value),
+            "p (Holm)": p_differ,
+            "verdict": _verdict(comparison, p_differ, p_equal),
         }
     return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -270,13 +273,13 @@ def _ratio(matrix: pd.DataFrame, baseline: pd.DataFrame) -> Comparison:
     )
 
 
-def _verdict(comparison: Comparison, p_value: float) -> str:
+def _verdict(comparison: Comparison, p_differ: float, p_equal: float) -> str:
     if math.isnan(comparison.difference):
         return "a network without boundaries has no ratio"
-    if math.isnan(p_value):
+    if math.isnan(p_differ):
         return "one network: nothing follows about the regularizer"
-    if p_value < 0.05:
+    if p_differ < 0.05:
         return "denser" if comparison.difference > 0 else "smoother"
-    if equivalence(comparison, math.log(1 + EQUAL_WITHIN)) < 0.05:
+    if p_equal < 0.05:
         return f"equal within {100 * EQUAL_WITHIN:.0f} %"
     return "not decided"

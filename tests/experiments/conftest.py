@@ -27,6 +27,7 @@ def made_up(variant, seed, num_planes=6, **overrides):
             "epochs": 50,
             "data": {"name": "CIFAR100DataModule", "num_classes": 100},
             "host": "nowhere",
+            "versions": {"torch": "2.14.1"},
             "device": "cpu",
         },
         "test": {"accuracy": rng.uniform(0.4, 0.5), "loss": 2.0},

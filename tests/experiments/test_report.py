@@ -78,14 +78,17 @@ def test_both_pages_open_with_the_answer_and_what_was_run_and_end_with_notes(rep
         assert page.index("detached gradient") > page.rindex("50.208")
 
 
-def test_machines_are_counted_where_there_are_several(leave, tmp_path):
+def test_the_opening_tells_which_networks_each_machine_trained(leave, tmp_path):
     for seed, device in enumerate(("cpu", "cpu", "NVIDIA H200")):
         path = leave("no_reg", seed)
         results = json.loads(path.read_text())
         results["facts"]["device"] = device
         path.write_text(json.dumps(results))
     assert main(["report", str(tmp_path), "--out", str(tmp_path / "report")]) == 0
-    expected = "on nowhere (2 of 3 networks) and nowhere, NVIDIA H200 (1 of 3 networks)"
+    expected = (
+        "trained on nowhere, NVIDIA H200, torch 2.14.1 (no_reg: seed 2) and "
+        "nowhere, torch 2.14.1 (no_reg: seeds 0, 1)."
+    )
     assert expected in (tmp_path / "report/report.md").read_text()
 
 

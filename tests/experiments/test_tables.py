@@ -144,6 +144,23 @@ def test_verdicts_in_words(factor, verdict):
     assert density_table(pd.DataFrame(rows)).loc["svb", "verdict"] == verdict
 
 
+def test_equality_allows_for_all_comparisons_too():
+    """What is equal within 10 % by a test of its own need not be so among three."""
+
+    def verdicts(*variants):
+        rows = [
+            {"variant": v, "seed": s, "fingerprint": v, "kind": "data", "plane": p}
+            | {"boundary_density": level * (1 + p / 1000)}
+            for v in ("no_reg", *variants)
+            for s, level in enumerate((0.93, 0.98, 1.02, 1.07))
+            for p in range(20)
+        ]
+        return set(density_table(pd.DataFrame(rows))["verdict"].dropna())
+
+    assert verdicts("svb") == {"equal within 10 %"}
+    assert verdicts("svb", "l2", "jacobi") == {"not decided"}
+
+
 def test_networks_that_differ_among_themselves_decide_nothing():
     """Every plane of two networks each says the same, and still there are only two networks."""
     levels = {"no_reg": (1.0, 2.0), "svb": (1.5, 4.0)}
