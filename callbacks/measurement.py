@@ -159,7 +159,7 @@ def data_of(trainer: Trainer, pl_module: LightningModule) -> ImageDataModule:
     data = getattr(trainer, "datamodule", None)
     if not isinstance(data, ImageDataModule):
         raise ValueError(
-            f"the data is {type(data).__name__}; planes need a subclass of ImageDataModule"
+            f"the data is {type(data).__name__}; measurements need a subclass of ImageDataModule"
         )
     if not hasattr(pl_module, "for_inference"):
         raise ValueError(

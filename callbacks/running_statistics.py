@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from regularizer_collection.datamodules.image_data_module import ImageDataModule
 from regularizer_collection.functional.seeding import derive_seed
+from regularizer_collection.regularizers.second_pass import eval_mode
 
 NUM_BATCHES = 10
 
@@ -34,20 +35,17 @@ def reestimate_running_statistics(network: nn.Module, batches: Iterable[Tensor])
     ]
     if not norms:
         return
-    modes = {module: module.training for module in network.modules()}
     kept = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
-    network.eval()  # so that dropout draws nothing
-    for norm in norms:
-        norm.train()
-        norm.num_batches_tracked = torch.zeros((), dtype=torch.long)  # counts in place
-    for number, images in enumerate(batches, start=1):
+    with eval_mode(network):  # so that dropout draws nothing
         for norm in norms:
-            norm.momentum = 1 / number  # makes the moving average the mean of all so far
-        network(images)
+            norm.train()
+            norm.num_batches_tracked = torch.zeros((), dtype=torch.long)  # counts in place
+        for number, images in enumerate(batches, start=1):
+            for norm in norms:
+                norm.momentum = 1 / number  # makes the moving average the mean of all so far
+            network(images)
     for norm, (momentum, count) in zip(norms, kept, strict=True):
         norm.momentum, norm.num_batches_tracked = momentum, count
-    for module, mode in modes.items():
-        module.training = mode
 
 
 def training_batches(trainer: Trainer, pl_module: LightningModule, seed: int) -> Iterator[Tensor]:

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,6 +54,7 @@ from regularizer_collection.runtime.identity import NOT_RECORDED
 from regularizer_collection.runtime.paths import full_path
 
 _DENSITY = "Boundary density on planes between test images (1 / input unit)"
+_PGD = "PGD 1/255 (%)"
 
 
 def write_report(
@@ -117,9 +117,13 @@ def with_summary(
     accuracy = accuracy_table(df)
     columns: dict[str, Any] = {"test accuracy (%)": accuracy["test accuracy"]}
     if _has(df, "data"):
-        columns |= _density_columns(density_table(df, baseline), baseline)
+        table = density_table(df, baseline)
+        if "ratio" in table:
+            columns[f"boundary density / {baseline}'s"] = table.apply(
+                lambda row: "" if pd.isna(row["ratio"]) else ratio_text(row), axis=1
+            )
     if attacked := measured(results, "robustness"):
-        columns |= _robustness_columns(attacked, _variants(results))
+        columns[_PGD] = _pgd_column(attacked, _variants(results))
     if is_on_its_data(results):
         columns["source: 50 epochs, 5 seeds (%)"] = source_accuracy()
     if _has(df, "random"):
@@ -131,35 +135,23 @@ def with_summary(
     return replace_part(text, part, f"{_what_was_run(results)}\n\n{rows.to_markdown()}")
 
 
-def _robustness_columns(
-    attacked: list[dict[str, Any]], networks: Counter[str]
-) -> dict[str, dict[str, str]]:
+def _pgd_column(attacked: list[dict[str, Any]], networks: Counter[str]) -> dict[str, str]:
     """Writes what PGD left, and of how many networks where others were not attacked."""
-    shown = {"PGD 1/255 (%)": 1}
     table, numbers = means_table(attacked, ROBUSTNESS), _variants(attacked)
-    columns: dict[str, dict[str, str]] = {title: {} for title in shown}
-    for (title, digits), variant in product(shown.items(), table.index):
-        mean, half_width = table.loc[variant, title]
-        text = "" if pd.isna(mean) else interval_text(mean, half_width, digits, "1 seed")
+    column = {}
+    for variant in map(str, table.index):
+        mean, half_width = table.loc[variant, _PGD]
+        text = "" if pd.isna(mean) else interval_text(mean, half_width, 1)
         is_part = 1 < numbers[variant] < networks[variant]
-        columns[title][variant] = f"{text} ({numbers[variant]} seeds)" if is_part else text
-    return columns
-
-
-def _density_columns(table: pd.DataFrame, baseline: str) -> dict[str, pd.Series]:
-    texts = {}
-    if "ratio" in table:
-        texts[f"boundary density / {baseline}'s"] = table.apply(
-            lambda row: "" if pd.isna(row["ratio"]) else ratio_text(row), axis=1
-        )
-    return texts
+        column[variant] = f"{text} ({numbers[variant]} seeds)" if is_part else text
+    return column
 
 
 def _interval_column(table: pd.DataFrame, zoom: float) -> pd.Series:
     return (
         table[zoom]
         .dropna(subset="mean")
-        .apply(lambda row: interval_text(row["mean"], row["conf_interval"], 0, "1 seed"), axis=1)
+        .apply(lambda row: interval_text(row["mean"], row["conf_interval"], 0), axis=1)
     )
 
 

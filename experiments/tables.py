@@ -15,7 +15,6 @@ from regularizer_collection.functional.statistics import (
     equivalence,
     holm,
     log_of_means,
-    restricted_mean,
     welch,
 )
 
@@ -48,7 +47,7 @@ def accuracy_table(df: pd.DataFrame, baseline: str = BASELINE) -> pd.DataFrame:
             "seeds": len(values),
             "mean": mean,
             "conf_interval": half_width,
-            "test accuracy": interval_text(mean, half_width, 3, "1 seed"),
+            "test accuracy": interval_text(mean, half_width, 3),
         }
         if variant != baseline and baseline in accuracies:
             comparison = welch(values, accuracies[baseline])
@@ -56,7 +55,7 @@ def accuracy_table(df: pd.DataFrame, baseline: str = BASELINE) -> pd.DataFrame:
             rows[variant]["difference_interval"] = comparison.half_width
         validated = 100 * per_run.loc[per_run["variant"] == variant, "val_accuracy"]
         if validated.notna().all():
-            text = interval_text(*confidence_interval(validated), 3, "1 seed")
+            text = interval_text(*confidence_interval(validated), 3)
             rows[variant]["validation accuracy"] = text
     return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -148,14 +147,9 @@ def tv_table(df: pd.DataFrame, measure: str = "tv_isotropic") -> pd.DataFrame:
             values = chosen[measure]
             if measure == "boundary_distance":
                 rows[variant][zoom, "not_reached"] = values.isna().mean()
-                values = values.fillna(math.inf)
-            networks = [
-                group for _, group in values.groupby([chosen["seed"], chosen["fingerprint"]])
-            ]
-            if measure == "boundary_distance":
-                means = [restricted_mean(group, 1 / zoom)[0] for group in networks]
-            else:
-                means = [group.mean() for group in networks]
+                values = values.fillna(1 / zoom)  # nothing was looked at beyond
+            networks = values.groupby([chosen["seed"], chosen["fingerprint"]])
+            means = [group.mean() for _, group in networks]
             mean, half_width = confidence_interval(means) if means else (math.nan, math.nan)
             rows[variant] |= {(zoom, "mean"): mean, (zoom, "conf_interval"): half_width}
     table = pd.DataFrame.from_dict(rows, orient="index")
@@ -220,18 +214,17 @@ def _label_counts(maps: np.ndarray, num_labels: int) -> np.ndarray:
     return np.bincount(places.ravel(), minlength=points.shape[1] * num_labels).astype(float)
 
 
-def interval_text(mean: float, half_width: float, digits: int, alone: str) -> str:
+def interval_text(mean: float, half_width: float, digits: int) -> str:
     """Writes a mean and its interval as the source experiment does: ``45.19 +/- 0.785``.
 
     Args:
         mean: Mean.
         half_width: Half-width of the interval; NaN where there is none.
         digits: Digits after the point, at most.
-        alone: What a mean without an interval comes from, such as "1 seed".
     """
     number = f"{round(mean, digits):.10g}"
     if np.isnan(half_width):
-        return f"{number} ({alone}, no interval)"
+        return f"{number} (1 seed, no interval)"
     return f"{number} +/- {round(half_width, digits):.10g}"
 
 

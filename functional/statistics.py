@@ -42,30 +42,6 @@ def confidence_interval(values: Iterable[float], level: float = 0.95) -> tuple[f
     return mean, float(standard_error * stdtrit(sample.size - 1, (1 + level) / 2))
 
 
-def restricted_mean(distances: Iterable[float], limit: float) -> tuple[float, float, int]:
-    """Estimates the mean of min(distance, limit), where nothing was looked at beyond the limit.
-
-    Distances that were not reached are censored, so their mean is not known; this one is, being the
-    area under the survival curve of Kaplan and Meier (1958) up to the limit. It compares
-    measurements with one limit only.
-
-    Args:
-        distances: Distances; infinity where the limit came first.
-        limit: Distance up to which was looked.
-
-    Returns:
-        Restricted mean, half-width of its 95 % interval, and how many distances were not reached.
-
-    Raises:
-        ValueError: There are no distances, one is NaN, or one is finite and above the limit.
-    """
-    sample = np.asarray([float(distance) for distance in distances])
-    beyond = sample[np.isfinite(sample) & (sample > limit)]
-    if beyond.size:
-        raise ValueError(f"got the distance {beyond[0]}; expected at most {limit}, or infinity")
-    return *confidence_interval(np.minimum(sample, limit)), int(np.isinf(sample).sum())
-
-
 class Comparison(NamedTuple):
     """How the networks of one variant differ from those of another.
 

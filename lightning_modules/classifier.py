@@ -29,6 +29,7 @@ from regularizer_collection.regularizers import (
     penalty_gradient_ratio,
     regularized_loss,
 )
+from regularizer_collection.regularizers.second_pass import eval_mode
 
 Batch = tuple[Tensor, Tensor]
 _WATCHED_STEPS = 50
@@ -99,13 +100,8 @@ class Classifier(LightningModule):
         if isinstance(self.backbone, ResNet18) and self.backbone.is_as_built():
             yield self.backbone.folded()
             return
-        modes = {module: module.training for module in self.backbone.modules()}
-        self.backbone.eval()
-        try:
+        with eval_mode(self.backbone):
             yield self.backbone
-        finally:
-            for module, mode in modes.items():
-                module.training = mode
 
     def on_fit_start(self) -> None:
         """Refuses float16 with a regularizer that differentiates before the loss is scaled.

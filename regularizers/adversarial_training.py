@@ -44,10 +44,8 @@ class AdversarialTraining(Regularizer):
         if not self.eps:
             return images, targets
         pixels = step.pixel_space("adversarial training")
-        generator = step.generator("adversarial start", images.device, shared=True)
-        shape = (len(images) * step.world_size, *images.shape[1:])
-        uniform = torch.rand(shape, generator=generator, dtype=images.dtype, device=images.device)
-        start = random_start(images, self.eps, pixels, step.share(uniform))
+        uniform = step.draw("adversarial start", images, torch.rand)
+        start = random_start(images, self.eps, pixels, uniform)
 
         def loss(moved: Tensor) -> Tensor:
             return F.cross_entropy(step.backbone(moved), targets, reduction="sum")

@@ -6,12 +6,7 @@ from torch import Tensor
 
 from regularizer_collection.functional.checks import check_at_least
 from regularizer_collection.regularizers.penalty import Penalty
-from regularizer_collection.regularizers.second_pass import (
-    differentiable_attention,
-    loss_at,
-    repeated_dropout,
-    statistics,
-)
+from regularizer_collection.regularizers.second_pass import differentiable_attention, repeated
 from regularizer_collection.regularizers.step import Step
 
 
@@ -54,10 +49,10 @@ class Curvature(Penalty):
         lengths = sign.flatten(1).norm(dim=1).clamp(min=1).view(-1, 1, 1, 1)
         moved = (images + pixels.distance(self.h, images) * sign / lengths).detach()
         moved.requires_grad_()
-        with repeated_dropout(step, images.device), differentiable_attention(moved):
-            there = loss_at(
-                step.backbone,
-                statistics(step.backbone),
+        with differentiable_attention(moved):
+            there = repeated(
+                step,
+                images.device,
                 lambda: _loss_gradient(step.backbone(moved), moved, targets),
             )
         difference = (there - gradient) * pixels.distance(1.0, images)

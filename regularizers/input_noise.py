@@ -1,6 +1,5 @@
 """Gaussian noise on the images (Bishop 1995, Training with noise is Tikhonov regularization)."""
 
-import torch
 from torch import Tensor
 
 from regularizer_collection.functional.checks import check_at_least
@@ -29,7 +28,4 @@ class InputNoise(Regularizer):
         """Adds the noise; any number of processes draws the same."""
         if not self.std:
             return images, targets
-        generator = step.generator("input noise", images.device, shared=True)
-        shape = (len(images) * step.world_size, *images.shape[1:])
-        noise = torch.randn(shape, generator=generator, dtype=images.dtype, device=images.device)
-        return images + self.std * step.share(noise), targets
+        return images + self.std * step.draw("input noise", images), targets

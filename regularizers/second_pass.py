@@ -26,18 +26,6 @@ def random_state(device: torch.device) -> Tensor:
 
 
 @contextmanager
-def repeated_dropout(step: Step, device: torch.device) -> Iterator[None]:
-    """Drops the features that the pass of the logits dropped, and leaves the random state alone."""
-    with same_dropout(device):
-        if step.dropout_state is not None:
-            if device.type == "cpu":
-                torch.set_rng_state(step.dropout_state)
-            else:
-                torch.get_device_module(device).set_rng_state(step.dropout_state, device)
-        yield
-
-
-@contextmanager
 def differentiable_attention(images: Tensor) -> Iterator[None]:
     """Has attention computed by products, whose gradients can be differentiated, if images' are.
 
@@ -77,6 +65,23 @@ def loss_at(backbone: nn.Module, tensors: Mapping[str, Tensor], loss: Loss) -> T
     """
     replaced = {f"backbone.{name}": tensor for name, tensor in tensors.items()}
     return torch.func.functional_call(_Evaluated(backbone, loss), replaced, ())
+
+
+def repeated(step: Step, device: torch.device, compute: Loss) -> Tensor:
+    """Computes with the features dropped that the pass of the logits dropped; no batch is counted.
+
+    Args:
+        step: Where the training stands.
+        device: Where the images are.
+        compute: Sends images through the backbone of the step.
+    """
+    with same_dropout(device):
+        if step.dropout_state is not None:
+            if device.type == "cpu":
+                torch.set_rng_state(step.dropout_state)
+            else:
+                torch.get_device_module(device).set_rng_state(step.dropout_state, device)
+        return loss_at(step.backbone, statistics(step.backbone), compute)
 
 
 class _Evaluated(nn.Module):

@@ -1,5 +1,6 @@
 """Where a training step stands."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -28,7 +29,7 @@ class Step:
         penalty_warmup_steps: Optimizer steps in which the weight of a penalty rises from 0, for
             penalties that set none of their own.
         dropout_state: Random state in which the pass that gave the logits began, for
-            :func:`repeated_dropout`; None outside :meth:`Regularizer.penalty`.
+            :func:`second_pass.repeated`; None outside :meth:`Regularizer.penalty`.
     """
 
     backbone: nn.Module
@@ -56,6 +57,24 @@ class Step:
         keys = (self.seed, self.epoch, self.index)
         seed = derive_seed(stream, *keys) if shared else derive_seed(stream, *keys, self.rank)
         return torch.Generator(device).manual_seed(seed)
+
+    def draw(
+        self, stream: str, like: Tensor, distribution: Callable[..., Tensor] = torch.randn
+    ) -> Tensor:
+        """Draws numbers shaped like this process's rows: its share of the global batch's.
+
+        Any number of processes draws the same for the same images.
+
+        Args:
+            stream: What the numbers are for, see :meth:`generator`.
+            like: Rows whose shape, type and device the numbers have.
+            distribution: ``torch.randn`` or ``torch.rand``.
+        """
+        shape = (len(like) * self.world_size, *like.shape[1:])
+        generator = self.generator(stream, like.device, shared=True)
+        return self.share(
+            distribution(shape, generator=generator, dtype=like.dtype, device=like.device)
+        )
 
     def share(self, of_global_batch: Tensor) -> Tensor:
         """Returns this process's rows of what was drawn for the global batch [rows, ...]."""

@@ -6,12 +6,7 @@ from torch import Tensor
 from regularizer_collection.functional.attacks import kl_divergence, sign_ascent
 from regularizer_collection.functional.checks import check_at_least
 from regularizer_collection.regularizers.penalty import Penalty
-from regularizer_collection.regularizers.second_pass import (
-    eval_mode,
-    loss_at,
-    repeated_dropout,
-    statistics,
-)
+from regularizer_collection.regularizers.second_pass import eval_mode, repeated
 from regularizer_collection.regularizers.step import Step
 
 START = 0.001
@@ -58,19 +53,13 @@ class TRADESPenalty(Penalty):
     def value(self, logits: Tensor, images: Tensor, targets: Tensor, step: Step) -> Tensor:
         """Computes the mean divergence at the worst images."""
         worst = self._worst(images.detach(), step)
-        with repeated_dropout(step, images.device):
-            return loss_at(
-                step.backbone,
-                statistics(step.backbone),
-                lambda: kl_divergence(logits, step.backbone(worst)).mean(),
-            )
+        return repeated(
+            step, images.device, lambda: kl_divergence(logits, step.backbone(worst)).mean()
+        )
 
     def _worst(self, images: Tensor, step: Step) -> Tensor:
         pixels = step.pixel_space("TRADES")
-        generator = step.generator("trades start", images.device, shared=True)
-        shape = (len(images) * step.world_size, *images.shape[1:])
-        noise = torch.randn(shape, generator=generator, dtype=images.dtype, device=images.device)
-        start = images + pixels.distance(START, images) * step.share(noise)
+        start = images + pixels.distance(START, images) * step.draw("trades start", images)
         with eval_mode(step.backbone):
             with torch.no_grad():
                 clean = step.backbone(images)

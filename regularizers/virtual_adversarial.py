@@ -6,11 +6,7 @@ from torch import Tensor
 from regularizer_collection.functional.attacks import kl_divergence
 from regularizer_collection.functional.checks import check_at_least
 from regularizer_collection.regularizers.penalty import Penalty
-from regularizer_collection.regularizers.second_pass import (
-    loss_at,
-    repeated_dropout,
-    statistics,
-)
+from regularizer_collection.regularizers.second_pass import repeated
 from regularizer_collection.regularizers.step import Step
 
 PROBE = 0.1
@@ -51,19 +47,13 @@ class VirtualAdversarial(Penalty):
     def value(self, logits: Tensor, images: Tensor, targets: Tensor, step: Step) -> Tensor:
         """Computes the mean divergence."""
         images, logits = images.detach(), logits.detach()
-        generator = step.generator("virtual adversarial", images.device, shared=True)
-        shape = (len(images) * step.world_size, *images.shape[1:])
-        drawn = torch.randn(shape, generator=generator, dtype=images.dtype, device=images.device)
 
         def divergences(moved: Tensor) -> Tensor:
-            with repeated_dropout(step, images.device):
-                return loss_at(
-                    step.backbone,
-                    statistics(step.backbone),
-                    lambda: kl_divergence(logits, step.backbone(moved)),
-                )
+            return repeated(
+                step, images.device, lambda: kl_divergence(logits, step.backbone(moved))
+            )
 
-        probe = (PROBE * _unit(step.share(drawn))).requires_grad_()
+        probe = (PROBE * _unit(step.draw("virtual adversarial", images))).requires_grad_()
         (gradient,) = torch.autograd.grad(divergences(images + probe).sum(), probe)
         return divergences(images + self.eps * _unit(gradient)).mean()
 

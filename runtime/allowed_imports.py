@@ -10,7 +10,7 @@ from jsonargparse import set_parsing_settings
 ALLOWED = frozenset(
     (
         *("torch", "torchvision", "torchmetrics", "pytorch_lightning", "lightning_fabric"),
-        *("regularizer_collection", "callbacks", "datamodules", "functional"),
+        *("regularizer_collection", "backbones", "callbacks", "datamodules", "functional"),
         *("lightning_modules", "regularizers"),
     )
 )

@@ -80,16 +80,29 @@ def _keep(path: Path, previous: Path) -> None:
         shutil.copyfile(path, previous)
 
 
-def _load(path: Path, map_location: Any) -> dict[str, Any]:
+def load_tensors(path: Path, map_location: Any) -> Any:
+    """Reads what ``torch.save`` wrote, and runs no code in it.
+
+    Args:
+        path: File of tensors and plain values.
+        map_location: Where the tensors go, see ``torch.load``.
+
+    Raises:
+        ValueError: If the file is damaged or holds other things.
+    """
     try:
-        checkpoint = torch.load(path, map_location=map_location, weights_only=True)
+        return torch.load(path, map_location=map_location, weights_only=True)
     except (FileNotFoundError, PermissionError):
         raise
     except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
         raise ValueError(
             f"{path} is truncated, or holds more than tensors and plain values; give a checkpoint "
-            "that this project wrote"
+            "that this project wrote, or a state dict"
         ) from error
+
+
+def _load(path: Path, map_location: Any) -> dict[str, Any]:
+    checkpoint = load_tensors(path, map_location)
     if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
         raise ValueError(f"{path} holds no state_dict; give a checkpoint that this project wrote")
     return checkpoint

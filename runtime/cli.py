@@ -13,13 +13,10 @@ from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 from regularizer_collection.callbacks import (
-    Calibration,
     Dashboard,
     EpochLine,
-    Evaluation,
     Measurement,
     PredictionWriter,
-    Robustness,
     Spectra,
     StopOnNonFiniteLoss,
     WeightGrowth,
@@ -42,6 +39,7 @@ from regularizer_collection.runtime.paths import full_path
 from regularizer_collection.runtime.results_file import NAME as RESULTS
 from regularizer_collection.runtime.results_file import read_results, write_results
 from regularizer_collection.runtime.run_folder import (
+    MEASUREMENTS,
     TestFolder,
     folder_to_fit,
     folder_to_test,
@@ -51,11 +49,6 @@ from regularizer_collection.runtime.run_folder import (
 from regularizer_collection.runtime.run_lock import run_lock
 from regularizer_collection.runtime.run_record import RunRecord, read_record
 
-_OWN_MEASUREMENTS = {
-    Evaluation: "evaluation",
-    Robustness: "robustness",
-    Calibration: "calibration",
-}
 _SPAWNING = ("ddp_spawn", "ddp_fork", "ddp_notebook")
 
 
@@ -106,7 +99,7 @@ class RegularizerCLI(LightningCLI):
             default=True,
             help="Whether fit tests the weights of the last epoch; test does so later.",
         )
-        for measurement, key in _OWN_MEASUREMENTS.items():
+        for key, measurement in MEASUREMENTS.items():
             parser.add_lightning_class_args(measurement, key)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
@@ -257,11 +250,12 @@ class RegularizerCLI(LightningCLI):
 
     def _run_callbacks(self, trainer: Namespace) -> list[Callback]:
         given = trainer.callbacks if isinstance(trainer.callbacks, list) else [trainer.callbacks]
-        if twin := next((c for c in given if type(c) in _OWN_MEASUREMENTS), None):
-            raise ValueError(
-                f"trainer.callbacks has {type(twin).__name__}, which every run has already; leave "
-                f"it out and give --{_OWN_MEASUREMENTS[type(twin)]}.*"
-            )
+        for key, measurement in MEASUREMENTS.items():
+            if any(type(callback) is measurement for callback in given):
+                raise ValueError(
+                    f"trainer.callbacks has {measurement.__name__}, which every run has already; "
+                    f"leave it out and give --{key}.*"
+                )
         callbacks: list[Callback] = [
             StopOnNonFiniteLoss(),
             PredictionWriter(),

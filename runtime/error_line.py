@@ -9,9 +9,9 @@ from typing import Any
 from pytorch_lightning import Trainer
 
 from regularizer_collection.backbones import LeNet, ResNet18
-from regularizer_collection.callbacks import Evaluation
 from regularizer_collection.datamodules import ImageDataModule
 from regularizer_collection.lightning_modules import Classifier
+from regularizer_collection.runtime.run_folder import MEASUREMENTS
 
 # Lines with which jsonargparse frames the one that says what is wrong.
 _FRAME = re.compile(
@@ -62,7 +62,7 @@ def _known_keys(commands: Iterable[Callable[..., Any]]) -> set[str]:
         Trainer,
         ResNet18,
         LeNet,
-        Evaluation,
+        *MEASUREMENTS.values(),
         *commands,
         *_family(Classifier),
         *_family(ImageDataModule),

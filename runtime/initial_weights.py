@@ -1,11 +1,12 @@
 """Weights that a training begins with."""
 
 import hashlib
-import pickle
 from pathlib import Path
 
 import torch
 from torch import nn
+
+from regularizer_collection.runtime.checkpoint_io import load_tensors
 
 
 def file_hash(path: Path) -> str:
@@ -29,13 +30,7 @@ def load_initial_weights(backbone: nn.Module, path: Path) -> None:
     Raises:
         ValueError: If it holds no weights, or those of another network.
     """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        raise ValueError(
-            f"{path} is truncated, or holds more than tensors and plain values; give a checkpoint "
-            "of this project or a state dict"
-        ) from error
+    content = load_tensors(path, map_location="cpu")
     weights = content.get("state_dict", content) if isinstance(content, dict) else {}
     if any(name.startswith("backbone.") for name in weights):
         ours = (name for name in weights if name.startswith("backbone."))

@@ -13,7 +13,6 @@ from regularizer_collection.runtime.arguments import (
 )
 from regularizer_collection.runtime.cli import RegularizerCLI
 from regularizer_collection.runtime.config_files import DEFAULTS
-from regularizer_collection.runtime.identity import Identity, code_commit
 from regularizer_collection.runtime.quiet_output import quiet_output
 from regularizer_collection.runtime.save_config import SaveConfig
 
@@ -80,11 +79,6 @@ def launch(args: list[str], cls: type[RegularizerCLI] = RegularizerCLI) -> Regul
 def config_of(args: list[str]) -> dict[str, Any]:
     """Returns what a command line comes to, of which nothing is made."""
     return launch(args, ParsedCommand).asked()
-
-
-def identity_of(args: list[str]) -> Identity:
-    """Returns what the run of a command line would be, before any data is loaded."""
-    return Identity.of_config(config_of(args), commit=code_commit())
 
 
 def data_of(args: list[str]) -> dict[str, str]:

@@ -215,12 +215,8 @@ def _may_begin_in(folder: Path, identity: Identity) -> bool:
     return record is None or not identity.differences(record[0])
 
 
-_MEASURED_BY = {
-    "evaluation": Evaluation,
-    "robustness": Robustness,
-    "calibration": Calibration,
-    "trainer": Trainer,
-}
+MEASUREMENTS = {"evaluation": Evaluation, "robustness": Robustness, "calibration": Calibration}
+"""What every run measures, by the keys of its arguments."""
 # How much is measured at a time, and what is measured while it trains.
 _NOT_OF_THE_TRAINED = ("chunk_size", "every_n_epochs")
 
@@ -234,11 +230,12 @@ def measured_otherwise(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> li
         ours: The evaluation of an identity.
         theirs: The evaluation of another.
     """
+    measured_by = MEASUREMENTS | {"trainer": Trainer}
     differences = []
     for key in sorted(set(ours) | set(theirs)):
         full_key = key if "." in key else f"evaluation.{key}"
         section, _, argument = full_key.partition(".")
-        parameter = inspect.signature(_MEASURED_BY[section]).parameters.get(argument)
+        parameter = inspect.signature(measured_by[section]).parameters.get(argument)
         default = parameter and parameter.default
         here, there = ours.get(key, default), theirs.get(key, default)
         if argument not in _NOT_OF_THE_TRAINED and json.dumps(here) != json.dumps(there):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from regularizer_collection.__main__ import main
 from regularizer_collection.functional.weights import weights_hash
 from regularizer_collection.runtime.identity import LENGTH, Identity
-from regularizer_collection.runtime.launch import identity_of
+from regularizer_collection.runtime.launch import config_of
 from tests.cases.conftest import TINY, snapshot
 
 pytestmark = pytest.mark.usefixtures("preloaded")
@@ -94,4 +94,4 @@ def test_after_any_two_commands_records_are_true_and_no_other_run_was_touched(fi
 def asked_for(command):
     """Returns what a command line asks for, as if it were that of ``fit``."""
     _, options, _ = command
-    return identity_of(arguments(("fit", options, ())))
+    return Identity.of_config(config_of(arguments(("fit", options, ()))))

@@ -48,8 +48,8 @@ def test_accuracies_have_the_notebooks_interval(study):
 
 
 def test_intervals_are_written_as_the_source_writes_them():
-    assert interval_text(45.19, 0.785, 3, "1 seed") == "45.19 +/- 0.785"
-    assert interval_text(49.80204, 0.41649, 3, "1 seed") == "49.802 +/- 0.416"
+    assert interval_text(45.19, 0.785, 3) == "45.19 +/- 0.785"
+    assert interval_text(49.80204, 0.41649, 3) == "49.802 +/- 0.416"
 
 
 def test_a_single_seed_has_a_mean_and_no_interval(leave, tmp_path):

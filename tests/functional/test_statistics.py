@@ -1,6 +1,5 @@
 """Intervals and tests over networks."""
 
-import itertools
 import math
 import statistics
 import warnings
@@ -20,7 +19,6 @@ from regularizer_collection.functional.statistics import (
     holm,
     kendall_matrix,
     log_of_means,
-    restricted_mean,
     welch,
 )
 
@@ -268,29 +266,6 @@ def test_dunnett_of_one_group_is_students_interval() -> None:
 def test_dunnett_needs_two_networks_of_each() -> None:
     with pytest.raises(ValueError, match="got a group of one network"):
         dunnett([[1.0]], [1.0, 2.0])
-
-
-def test_restricted_mean_is_the_area_under_the_survival_curve_of_kaplan_and_meier() -> None:
-    limit = 40.0
-    distances = np.array([3.0, 17.0, 17.0, math.inf, 39.0, math.inf, 8.5, math.inf])
-    is_reached = np.isfinite(distances)
-    sample = scipy.stats.CensoredData(
-        uncensored=distances[is_reached], right=np.full((~is_reached).sum(), limit)
-    )
-    survival = scipy.stats.ecdf(sample).sf
-    steps = np.concatenate([[0], survival.quantiles[survival.quantiles < limit], [limit]])
-    area = sum(
-        (right - left) * survival.evaluate(left) for left, right in itertools.pairwise(steps)
-    )
-    mean, half_width, not_reached = restricted_mean(distances, limit)
-    assert mean == pytest.approx(area)
-    assert half_width > 0
-    assert not_reached == 3
-
-
-def test_a_distance_beyond_the_limit_was_never_looked_for() -> None:
-    with pytest.raises(ValueError, match=r"got the distance 41.0; expected at most 40.0"):
-        restricted_mean([1.0, 41.0], 40.0)
 
 
 def test_holm_by_hand():

@@ -5,14 +5,16 @@ import numpy as np
 import pytest
 from jsonargparse import Namespace
 
-from regularizer_collection.runtime.launch import identity_of
+from regularizer_collection.runtime.identity import Identity
+from regularizer_collection.runtime.launch import config_of
 from regularizer_collection.runtime.num_classes import share_num_classes
 
 BACKBONE = "model.init_args.backbone.init_args.num_classes"
 
 
 def settings(*args):
-    return identity_of(["fit", "--config", "no_reg.yaml", *args]).settings
+    config = config_of(["fit", "--config", "no_reg.yaml", *args])
+    return Identity.of_config(config).settings
 
 
 @pytest.mark.parametrize(
