@@ -15,7 +15,7 @@ from regularizer_collection.experiments.report import write_report
 from regularizer_collection.experiments.run import PROJECT
 from regularizer_collection.experiments.study import VARIANTS
 
-RESULT = "results/source_50_epochs/no_reg/seed_0/results.json"
+RESULT = "results/stable_15_epochs/no_reg/seed_0/results.json"
 IMPORTS = "import torch, pytorch_lightning, torchvision"
 SMOKE = ("--config", "no_reg.yaml", "--config", "smoke.yaml")
 

@@ -28,6 +28,10 @@ REGULARIZERS = {
 }
 
 
+MIXED_BATCH = 0
+"""A batch that CutMix does not leave alone."""
+
+
 def regularized_step(name: str | None) -> Work:
     """Builds a step with one regularizer at its defaults, or with none."""
     network = ResNet18()
@@ -38,7 +42,7 @@ def regularized_step(name: str | None) -> Work:
     pixels = PixelSpace(CIFAR100DataModule.mean, CIFAR100DataModule.std)
 
     def work() -> None:
-        step = Step(network, 100, index=1, pixels=pixels)  # a batch that CutMix mixes
+        step = Step(network, 100, index=MIXED_BATCH, pixels=pixels)
         loss = regularized_loss(network, chosen, images, labels, step).total
         optimizer.zero_grad()
         loss.backward()

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from regularizer_collection.experiments.robustness_tables import CALIBRATION, ROBUSTNESS, measured
-from regularizer_collection.functional.statistics import kendall_matrix
+from regularizer_collection.functional.statistics import KendallTau
 
 Run = dict[str, Any]
 _DRAWS = 500
@@ -70,10 +70,12 @@ def correlation_tables(results: Sequence[Run], seed: int = 0) -> dict[str, pd.Da
     values = [networks[:, is_known] for networks in values]
     known = [name for name, is_its in zip(MEASURES | OUTCOMES, is_known, strict=True) if is_its]
     accuracy = known.index("accuracy")
+    taus_of = _Taus(values, accuracy)
+    found = taus_of([(n, np.ones(len(group), int)) for n, group in enumerate(values)])
     generator = np.random.default_rng(seed)
-    draws = [_taus(_resampled(values, generator), accuracy) for _ in range(_DRAWS)]
+    draws = [taus_of(_resample(values, generator)) for _ in range(_DRAWS)]
     tables = {}
-    for number, (kind, taus) in enumerate(zip(_KINDS, _taus(values, accuracy), strict=True)):
+    for number, (kind, taus) in enumerate(zip(_KINDS, found, strict=True)):
         low, high = _interval(np.array([draw[number] for draw in draws]))
         texts = [
             [f"{tau:.2f} [{least:.2f}, {most:.2f}]" for tau, least, most in zip(*row, strict=True)]
@@ -96,23 +98,38 @@ def correlated(results: Sequence[Run]) -> list[Run]:
 
 
 _KINDS = ("within variants", "between variants", "given accuracy")
+_Drawn = tuple[int, np.ndarray]
+"""Number of a variant, and how often each of its networks counts."""
 
 
-def _taus(groups: Sequence[np.ndarray], accuracy: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns the matrices of tau within groups, between their means, and given accuracy.
+class _Taus:
+    """Matrices of tau within groups, between their means, and given accuracy, of resamples.
 
     Args:
         groups: Measures and outcomes [networks, columns] of each variant.
         accuracy: Column of the accuracy.
     """
-    of_groups = np.array([kendall_matrix(group) for group in groups])
-    with np.errstate(invalid="ignore"):  # one network drawn again and again has no tau
-        within = np.nansum(of_groups, axis=0) / np.isfinite(of_groups).sum(0)
-    between = kendall_matrix(np.array([group.mean(0) for group in groups]))
-    overall = kendall_matrix(np.concatenate(groups))
-    given = overall[:, [accuracy]]
-    rest = np.sqrt(np.clip((1 - given**2) * (1 - given.T**2), 1e-12, None))
-    return within, between, (overall - given * given.T) / rest
+
+    def __init__(self, groups: Sequence[np.ndarray], accuracy: int) -> None:
+        self._groups = groups
+        self._accuracy = accuracy
+        self._within = [KendallTau(group) for group in groups]
+        self._overall = KendallTau(np.concatenate(groups))
+        self._starts = np.cumsum([0, *map(len, groups)])
+
+    def __call__(self, resample: Sequence[_Drawn]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        of_groups = np.array([self._within[number].matrix(counts) for number, counts in resample])
+        with np.errstate(invalid="ignore"):  # one network drawn again and again has no tau
+            within = np.nansum(of_groups, axis=0) / np.isfinite(of_groups).sum(0)
+        means = [np.average(self._groups[n], axis=0, weights=counts) for n, counts in resample]
+        between = KendallTau(means).matrix()
+        counts = np.zeros(self._starts[-1], int)
+        for number, of_group in resample:
+            counts[self._starts[number] : self._starts[number + 1]] += of_group
+        overall = self._overall.matrix(counts)
+        given = overall[:, [self._accuracy]]
+        rest = np.sqrt(np.clip((1 - given**2) * (1 - given.T**2), 1e-12, None))
+        return within, between, (overall - given * given.T) / rest
 
 
 def _interval(draws: np.ndarray) -> np.ndarray:
@@ -121,6 +138,10 @@ def _interval(draws: np.ndarray) -> np.ndarray:
         return np.nanquantile(draws, (0.025, 0.975), axis=0)
 
 
-def _resampled(groups: Sequence[np.ndarray], generator: np.random.Generator) -> list[np.ndarray]:
-    chosen = (groups[n] for n in generator.integers(len(groups), size=len(groups)))
-    return [group[generator.integers(len(group), size=len(group))] for group in chosen]
+def _resample(groups: Sequence[np.ndarray], generator: np.random.Generator) -> list[_Drawn]:
+    drawn = []
+    for number in generator.integers(len(groups), size=len(groups)):
+        size = len(groups[number])
+        chosen = generator.integers(size, size=size)
+        drawn.append((int(number), np.bincount(chosen, minlength=size)))
+    return drawn

@@ -253,18 +253,36 @@ def holm(p_values: Iterable[float]) -> list[float]:
     return adjusted.tolist()
 
 
-def kendall_matrix(values: ArrayLike) -> np.ndarray:
-    """Computes Kendall's tau-b of every pair of measures (Kendall 1945).
+class KendallTau:
+    """Kendall's tau-b of every pair of measures (Kendall 1945), for networks that may count twice.
+
+    The pairs of networks are compared once; a resample only counts them otherwise.
 
     Args:
         values: Values [networks, measures].
-
-    Returns:
-        Tau [measures, measures]; NaN where a measure is the same for all networks.
     """
-    array = np.asarray(values, dtype=float)
-    signs = np.sign(array[:, None] - array[None]).reshape(-1, array.shape[1])
-    agreement = signs.T @ signs
-    scale = np.sqrt(np.diag(agreement))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return agreement / np.outer(scale, scale)
+
+    def __init__(self, values: ArrayLike) -> None:
+        array = np.asarray(values, dtype=float)
+        self._first, self._second = np.triu_indices(len(array), 1)
+        # Half the memory of 64 bits; sums are of whole numbers, and exact up to 2 ** 24 pairs.
+        self._signs = np.sign(array[self._first] - array[self._second]).astype(np.float32)
+
+    def matrix(self, counts: np.ndarray | None = None) -> np.ndarray:
+        """Computes tau [measures, measures]; NaN where a measure is the same for all networks.
+
+        Args:
+            counts: How often each network counts [networks]; once each if None.
+        """
+        signs = self._signs
+        if counts is not None:
+            numbers = (counts[self._first] * counts[self._second]).astype(np.float32)
+            used = numbers.nonzero()[0]
+            signs, numbers = signs[used], numbers[used, None]
+            agreement = (signs * numbers).T @ signs
+        else:
+            agreement = signs.T @ signs
+        agreement = agreement.astype(float)
+        scale = np.sqrt(np.diag(agreement))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return agreement / np.outer(scale, scale)

@@ -1,8 +1,11 @@
 import re
 import sys
+from itertools import count
+from types import SimpleNamespace
 
 from torch import nn
 
+from regularizer_collection.callbacks import epoch_line
 from regularizer_collection.callbacks.epoch_line import EpochLine
 from regularizer_collection.lightning_modules import NoRegClassifier
 
@@ -14,13 +17,16 @@ def fit(make_trainer, data, **options):
 
 
 def test_every_epoch_has_a_line_with_accuracy_loss_and_the_time_left(
-    make_trainer, tiny_data, capsys
+    make_trainer, tiny_data, capsys, monkeypatch
 ):
+    seconds = count(0, 120)  # between two readings of the watch, one at each epoch's end
+    monkeypatch.setattr(epoch_line, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
     fit(make_trainer, tiny_data, max_epochs=3)
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch")]
     assert len(lines) == 3
-    form = r"epoch 2/3, test_curve/accuracy [\d.]+ %, train/loss [\d.]+, \d+ min left"
-    assert re.fullmatch(form, lines[1])
+    for number, (line, minutes) in enumerate(zip(lines, (4, 2, 0), strict=True), start=1):
+        form = rf"epoch {number}/3, test_curve/accuracy [\d.]+ %, train/loss [\d.]+"
+        assert re.fullmatch(rf"{form}, {minutes} min left", line)
 
 
 def test_a_run_without_an_end_says_no_time(make_trainer, tiny_data, capsys):

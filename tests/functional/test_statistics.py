@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regularizer_collection.functional.statistics import (
+    KendallTau,
     compare_networks,
     confidence_interval,
     dunnett,
     equivalence,
     holm,
-    kendall_matrix,
     log_of_means,
     welch,
 )
@@ -283,14 +283,16 @@ def test_holm_passes_over_tests_that_could_not_be_made():
 
 def test_taus_are_scipys_with_ties_too():
     values = np.random.default_rng(0).integers(0, 6, (15, 4)).astype(float)
-    found = kendall_matrix(values)
-    for row in range(4):
-        for column in range(4):
-            expected = scipy.stats.kendalltau(values[:, row], values[:, column]).statistic
-            assert found[row, column] == pytest.approx(expected)
+    taus = KendallTau(values)
+    counts = np.random.default_rng(1).integers(0, 4, 15)
+    for sample, found in ((values, taus.matrix()), (values.repeat(counts, 0), taus.matrix(counts))):
+        for row in range(4):
+            for column in range(4):
+                expected = scipy.stats.kendalltau(sample[:, row], sample[:, column]).statistic
+                assert found[row, column] == pytest.approx(expected)
 
 
 def test_a_measure_that_never_differs_has_no_tau():
-    found = kendall_matrix([[1.0, 2.0], [1.0, 3.0], [1.0, 1.0]])
+    found = KendallTau([[1.0, 2.0], [1.0, 3.0], [1.0, 1.0]]).matrix()
     assert np.isnan(found[0, 1])
     assert found[1, 1] == pytest.approx(1)
