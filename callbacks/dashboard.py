@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.utilities import rank_zero_warn
 from torch.utils.tensorboard import SummaryWriter
 
 from regularizer_collection.datamodules.image_data_module import ImageDataModule
@@ -98,8 +99,12 @@ class Dashboard(Callback):
         with pl_module.for_inference() as model:  # type: ignore[operator]
             with torch.enable_grad():
                 logits = model(batch)
-            with torch.no_grad():
-                norms = jacobian_norm_squared(logits, batch, num_projections=-1)
+            try:
+                with torch.no_grad():
+                    norms = jacobian_norm_squared(logits, batch, num_projections=-1)
+            except RuntimeError as error:  # a compiled backbone may give its gradients but once
+                rank_zero_warn(f"jacobian/norm is left out of the dashboard: {error}")
+                return
         pl_module.log("jacobian/norm", norms.sqrt().mean(), rank_zero_only=True)
 
     def _log_spectra(self, trainer: Trainer, pl_module: LightningModule) -> None:

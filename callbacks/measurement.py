@@ -83,9 +83,12 @@ class Measurement(Callback):
         """Lends the network in eval mode, together with the data.
 
         Raises:
-            ValueError: If the data has no test images in memory or does not fit the model.
+            ValueError: If the data has no test images in memory, does not fit the model, or
+                prepares them otherwise than by its mean and standard deviation.
         """
         data = data_of(trainer, pl_module)
+        if trainer.testing:
+            _check_preparation(data)
         self._is_interrupted = False
         dtype = cast(torch.dtype, pl_module.dtype)
         # In setup Lightning already names the device to which it moves the weights later.
@@ -148,6 +151,19 @@ class Measurement(Callback):
                 f"interrupted: the results hold {len(values)} of {len(items)} {title.lower()}"
             )
         return dict(sorted(values.items()))
+
+
+def _check_preparation(data: ImageDataModule) -> None:
+    """Refuses data whose own hook makes others of the images than a measurement would look at."""
+    images, labels = (tensor[:2] for tensor in data.images_and_labels("test"))
+    tested = data.on_after_batch_transfer((images, labels), 0)[0]
+    measured = PixelSpace(data.mean, data.std).normalise(images.permute(0, 3, 1, 2) / 255)
+    # 16 bits of precision round, but not by so much.
+    if tested.shape != measured.shape or (tested - measured).abs().max() > 0.1:
+        raise ValueError(
+            f"{type(data).__name__} prepares test images otherwise than by mean and std, as they "
+            "are measured; change them in load, or in training alone (self.trainer.training)"
+        )
 
 
 def data_of(trainer: Trainer, pl_module: LightningModule) -> ImageDataModule:

@@ -59,6 +59,11 @@ class BatchLoader:
         batches = self._order(epoch).tensor_split(self.num_batches)
         return [batch[self.rank :: self.world_size] for batch in batches]
 
+    def global_size(self, batch: int) -> int:
+        """Returns the samples of a batch over all ranks."""
+        smallest, larger = divmod(len(self.labels), self.num_batches)
+        return smallest + (batch < larger)
+
     def _order(self, epoch: int) -> Tensor:
         if self.shuffle_seed is None:
             return torch.arange(len(self.labels))

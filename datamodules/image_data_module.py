@@ -82,6 +82,19 @@ class ImageDataModule(LightningDataModule):
 
     def _checked(self, split: Split) -> tuple[Tensor, Tensor]:
         images, labels = self.load(split)
+        channels = len(self.mean)
+        fits = images.ndim == 4 and (channels == 1 or images.shape[3] in (1, channels))
+        if images.dtype != torch.uint8 or not fits:
+            raise ValueError(
+                f"{type(self).__name__} has images {_kind(images)} in its {split} split; give "
+                f"uint8 [samples, height, width, {channels}], which are divided by 255"
+            )
+        if labels.is_floating_point() or labels.shape != images.shape[:1]:
+            raise ValueError(
+                f"{type(self).__name__} has labels {_kind(labels)} for {len(images)} images in its "
+                f"{split} split; give a whole number for each image"
+            )
+        labels = labels.long()
         if labels.min() < 0 or labels.max() >= self.num_classes:
             raise ValueError(
                 f"{type(self).__name__} has labels {int(labels.min())} to {int(labels.max())} in "
@@ -188,3 +201,7 @@ class ImageDataModule(LightningDataModule):
         mean = torch.tensor(self.mean, device=images.device)
         std = torch.tensor(self.std, device=images.device)
         return (images / 255 - mean).div_(std).permute(0, 3, 1, 2)
+
+
+def _kind(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"

@@ -39,7 +39,7 @@ def grid_points(grid: Sequence[str]) -> list[Point]:
     for entry in grid:
         key, _, values = entry.partition("=")
         key = key.removeprefix("--")
-        items = [item.strip() for item in values.split(",")]
+        items = [item.strip() for item in _split(values)]
         if not key or not all(items):
             raise ValueError(f"grid entry {entry!r} has no value; give KEY=VALUE,VALUE,...")
         if bad := next((item for item in items if "/" in item or item != item.strip(".")), None):
@@ -58,3 +58,15 @@ def grid_points(grid: Sequence[str]) -> list[Point]:
         )
         for values in product(*axes.values())
     ]
+
+
+def _split(values: str) -> list[str]:
+    """Splits at commas that are in no list or dictionary."""
+    items, depth = [""], 0
+    for character in values:
+        depth += (character in "[{") - (character in "]}")
+        if character == "," and depth == 0:
+            items.append("")
+        else:
+            items[-1] += character
+    return items

@@ -12,8 +12,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 import regularizer_collection
 from regularizer_collection.callbacks.attack_protocol import VERSION
 from regularizer_collection.runtime.history import read_history
@@ -25,7 +23,7 @@ from regularizer_collection.runtime.run_folder import (
     measured_otherwise,
     newest_checkpoint,
 )
-from regularizer_collection.runtime.run_record import read_record
+from regularizer_collection.runtime.run_record import read_config, read_record
 
 PROJECT = Path(regularizer_collection.__file__).parent.parent
 """Folder in which ``regularizer_collection`` is found."""
@@ -117,8 +115,10 @@ class Run:
         return identity.differences(record[0])
 
     def _data_dir_before(self) -> str | None:
-        config = self.folder / "config.yaml"
-        return _data_dir(yaml.safe_load(config.read_text())) if config.exists() else None
+        try:
+            return _data_dir(read_config(self.folder))
+        except FileNotFoundError:
+            return None
 
     def measured_otherwise(self) -> list[str]:
         """Names what differs in how the results in the folder were measured, if there are any."""
@@ -158,6 +158,10 @@ class Run:
             gpus: GPUs that the run sees, as CUDA_VISIBLE_DEVICES names them; None leaves it all.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
+        inherited = dict(os.environ)
+        if inherited.get("SLURM_NTASKS", "1") != "1":
+            # Lightning would take the run for one of the tasks and wait for the others.
+            inherited = {key: inherited[key] for key in inherited if "SLURM_NTASKS" not in key}
         variables = {"PYTHONUNBUFFERED": "1", "PYTHONPATH": python_path()}
         if threads is not None:
             variables["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", str(threads))
@@ -170,16 +174,16 @@ class Run:
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
                 preexec_fn=_die_with_parent if platform.system() == "Linux" else None,
-                env=os.environ | variables,
+                env=inherited | variables,
             )
 
     def progress(self) -> tuple[int, int | None, float | None]:
         """Returns the epochs done, those to do if known, and the accuracy after the last one."""
-        config = self.folder / "config.yaml"
-        if not config.exists():
+        try:
+            epochs = read_config(self.folder)["trainer"].get("max_epochs")
+            history = read_history(self.folder)
+        except (FileNotFoundError, ValueError):  # which the run itself will tell
             return 0, None, None
-        epochs = yaml.safe_load(config.read_text())["trainer"].get("max_epochs")
-        history = read_history(self.folder)
         curve = history.get("val/accuracy") or history.get("test_curve/accuracy") or []
         known = epochs if isinstance(epochs, int) and epochs > 0 else None
         return len(curve), known, curve[-1][1] if curve else None

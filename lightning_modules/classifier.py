@@ -12,12 +12,14 @@ import torch
 import torch.nn.functional as F
 from pytorch_lightning import Callback, LightningModule
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
+from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
 from regularizer_collection.backbones import LeNet, ResNet18
+from regularizer_collection.datamodules.batch_loader import BatchLoader
 from regularizer_collection.functional.checks import check_at_least
 from regularizer_collection.functional.pixels import PixelSpace
 from regularizer_collection.functional.seeding import derive_seed
@@ -131,26 +133,30 @@ class Classifier(LightningModule):
         Where a regularizer mixed the targets, accuracy is that of the heavier label.
         """
         images, labels = batch
-        terms = regularized_loss(
-            self.backbone, self._regularizers(), images, labels, self._step(batch_idx)
-        )
+        step = self._step(batch_idx)
+        terms = regularized_loss(self.backbone, self._regularizers(), images, labels, step)
         is_mixed = terms.targets.is_floating_point()
         heaviest = terms.targets.argmax(1) if is_mixed else terms.targets
         self.train_accuracy.update(terms.logits.detach(), heaviest)
-        self.log("train/loss", terms.total, prog_bar=True)
-        self.log("train/cross_entropy", terms.cross_entropy)
+        weight = step.weight(len(images))
+        self.log("train/loss", weight * terms.total, prog_bar=True, sync_dist=True)
+        self.log("train/cross_entropy", weight * terms.cross_entropy, sync_dist=True)
         for name, penalty in terms.penalties.items():
-            self.log(f"train/{name}", penalty)
+            self.log(f"train/{name}", weight * penalty, sync_dist=True)
         self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
         if self.trainer.global_step < _WATCHED_STEPS and terms.penalties and self.loggers:
             self._log_gradient_ratio(terms)
-        return terms.total
+        return weight * terms.total
 
     def _log_gradient_ratio(self, terms: Terms) -> None:
         """Logs, in every one of the first steps, how the penalties compare with the loss."""
         if any(type(r).wrap is not Regularizer.wrap for r in self._regularizers()):
             return  # the loss is another than the sum of these terms, whose graph may be gone
-        ratio = penalty_gradient_ratio(terms, self.backbone.parameters())
+        try:
+            ratio = penalty_gradient_ratio(terms, self.backbone.parameters())
+        except RuntimeError as error:  # a compiled backbone may give its gradients but once
+            rank_zero_warn(f"train/penalty_gradient_ratio is left out: {error}")
+            return
         for logger in self.loggers:
             logger.log_metrics(
                 {"train/penalty_gradient_ratio": ratio.item()}, self.trainer.global_step
@@ -160,6 +166,8 @@ class Classifier(LightningModule):
         return cast(Sequence[Regularizer], self.regularizers)
 
     def _step(self, batch_idx: int) -> Step:
+        loader = self.trainer.train_dataloader
+        is_ours = isinstance(loader, BatchLoader)
         return Step(
             self.backbone,
             self.num_classes,
@@ -169,6 +177,7 @@ class Classifier(LightningModule):
             seed=self.seed,
             rank=self.global_rank,
             world_size=self.trainer.world_size,
+            global_size=loader.global_size(batch_idx) if is_ours else None,
             pixels=_pixel_space(getattr(self.trainer, "datamodule", None)),
             penalty_warmup_steps=self.penalty_warmup_steps,
         )
@@ -242,9 +251,22 @@ class Classifier(LightningModule):
         if isinstance(scheduler, FractionalStepLR):
             scheduler.set_total_steps(self._schedule_length())
         entry: dict[str, Any] = {"scheduler": scheduler, "interval": self.lr_interval}
-        if isinstance(scheduler, ReduceLROnPlateau):
-            entry["monitor"] = scheduler.monitor
+        if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
+            entry["monitor"] = self._plateau_of(scheduler)
         return {"optimizer": optimizer, "lr_scheduler": entry}
+
+    def _plateau_of(self, scheduler: torch.optim.lr_scheduler.ReduceLROnPlateau) -> str:
+        if not isinstance(scheduler, ReduceLROnPlateau):
+            raise ValueError(
+                "torch's ReduceLROnPlateau does not say what to look at; give "
+                "--lr_scheduler pytorch_lightning.cli.ReduceLROnPlateau --lr_scheduler.monitor NAME"
+            )
+        if self.lr_interval == "step" and not scheduler.monitor.startswith("train/"):
+            raise ValueError(
+                f"lr_scheduler.monitor is {scheduler.monitor}, which is not known after every "
+                "step; give --model.lr_interval epoch"
+            )
+        return scheduler.monitor
 
     def _build_optimizer(self) -> Optimizer:
         return self.build_optimizer(self.parameters())

@@ -45,7 +45,7 @@ class JacobianPenalty(Penalty):
     def value(self, logits: Tensor, images: Tensor, targets: Tensor, step: Step) -> Tensor:
         """Estimates half the mean squared norm; any number of processes draws the same."""
         generator = step.generator("projections", logits.device, shared=True)
-        everyone = logits.new_empty(len(logits) * step.world_size, logits.shape[1]).float()
+        everyone = logits.new_empty(step.global_rows(len(logits)), logits.shape[1]).float()
         projections = output_projections(everyone, self.num_projections, generator)
         share = projections[:, step.rank :: step.world_size].to(logits.dtype)
         return projected_norm_squared(logits, images, share).mean() / 2

@@ -25,6 +25,7 @@ class Step:
         seed: Seed of all random numbers.
         rank: Number of this process.
         world_size: Number of processes, which share the global batch.
+        global_size: Samples of the global batch; None where all processes have as many.
         pixels: Pixel values behind the normalised images; None where the data does not tell.
         penalty_warmup_steps: Optimizer steps in which the weight of a penalty rises from 0, for
             penalties that set none of their own.
@@ -40,6 +41,7 @@ class Step:
     seed: int = 0
     rank: int = 0
     world_size: int = 1
+    global_size: int | None = None
     pixels: PixelSpace | None = None
     penalty_warmup_steps: int = 0
     dropout_state: Tensor | None = None
@@ -70,11 +72,19 @@ class Step:
             like: Rows whose shape, type and device the numbers have.
             distribution: ``torch.randn`` or ``torch.rand``.
         """
-        shape = (len(like) * self.world_size, *like.shape[1:])
+        shape = (self.global_rows(len(like)), *like.shape[1:])
         generator = self.generator(stream, like.device, shared=True)
         return self.share(
             distribution(shape, generator=generator, dtype=like.dtype, device=like.device)
         )
+
+    def global_rows(self, rows: int) -> int:
+        """Returns the rows of all processes together, of which this one has some."""
+        return self.global_size or rows * self.world_size
+
+    def weight(self, rows: int) -> float:
+        """Returns how much a mean over this process's rows counts in the mean over processes."""
+        return rows * self.world_size / self.global_rows(rows)
 
     def share(self, of_global_batch: Tensor) -> Tensor:
         """Returns this process's rows of what was drawn for the global batch [rows, ...]."""

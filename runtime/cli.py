@@ -333,8 +333,9 @@ class RegularizerCLI(LightningCLI):
             },
         )
         print(f"Results: {path}")
-        print(f"Dashboard: tensorboard --logdir {self.run_folder.parent.parent}")
-        print("           then open http://localhost:6006/#custom_scalars")
+        if any(isinstance(logger, TensorBoardLogger) for logger in self.trainer.loggers):
+            print(f"Dashboard: tensorboard --logdir {self.run_folder.parent.parent}")
+            print("           then open http://localhost:6006/#custom_scalars")
 
 
 def _check_name_and_seed(config: Namespace) -> None:

@@ -81,9 +81,18 @@ class History(Logger):
 
 
 def read_history(folder: Path) -> dict[str, list[list[float]]]:
-    """Returns the [step, value] pairs of each metric of a run; none where it has no history."""
+    """Returns the [step, value] pairs of each metric of a run; none where it has no history.
+
+    Raises:
+        ValueError: If the file is damaged.
+    """
     path = folder / NAME
-    return json.loads(path.read_text()) if path.is_file() else {}
+    if not path.is_file():
+        return {}
+    try:
+        return json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is damaged ({error}); move the run's folder away") from error
 
 
 def epoch_curves(history: dict[str, list[list[float]]]) -> dict[str, list[list[float]]]:

@@ -14,6 +14,7 @@ import yaml
 from lightning_fabric.utilities.data import sized_len
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import EarlyStopping, Timer
+from pytorch_lightning.callbacks.early_stopping import EarlyStoppingReason
 from torch.optim import Optimizer
 
 from regularizer_collection.functional.weights import weights_hash
@@ -210,9 +211,25 @@ def read_record(folder: Path) -> tuple[Identity, dict[str, Any]] | None:
         content = json.loads((folder / NAME).read_text())
         return Identity.from_dict(content["identity"]), content["facts"]
     if (folder / "config.yaml").is_file():
-        config = yaml.safe_load((folder / "config.yaml").read_text())
-        return Identity.of_config(config, commit=NOT_RECORDED, is_migrated=True), {}
+        return Identity.of_config(read_config(folder), commit=NOT_RECORDED, is_migrated=True), {}
     return None
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Returns the config of the run in a folder.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If the file is damaged.
+    """
+    path = folder / "config.yaml"
+    try:
+        config = yaml.safe_load(path.read_text())
+    except yaml.YAMLError:
+        config = None
+    if not isinstance(config, dict):
+        raise ValueError(f"{path} holds no config; move the run's folder away")
+    return config
 
 
 def _why_it_stopped(trainer: Trainer) -> str:
@@ -223,7 +240,8 @@ def _why_it_stopped(trainer: Trainer) -> str:
     remaining = [callback.time_remaining() for callback in callbacks if isinstance(callback, Timer)]
     if any(seconds is not None and seconds <= 0 for seconds in remaining):
         return "max_time"
-    if any(isinstance(c, EarlyStopping) and c.stopped_epoch for c in callbacks):
+    never = EarlyStoppingReason.NOT_STOPPED
+    if any(isinstance(c, EarlyStopping) and c.stopping_reason is not never for c in callbacks):
         return "early stopping"
     if trainer.max_steps != -1 and trainer.global_step >= trainer.max_steps:
         return "max_steps"

@@ -128,8 +128,8 @@ SETTINGS = {
 }
 
 
-def train(model, folder, devices, accumulate=1, plugins=()):
-    """Takes 20 steps of 8 samples; returns the trainer, the weights and what was logged."""
+def train(model, folder, devices, accumulate=1, plugins=(), train_size=80):
+    """Takes 20 steps of at most 8 samples; returns the trainer, the weights and what was logged."""
     folder.mkdir()
     trainer = Trainer(
         accelerator="cpu",
@@ -147,7 +147,8 @@ def train(model, folder, devices, accumulate=1, plugins=()):
         log_every_n_steps=1,
     )
     batch_size = 8 // accumulate
-    trainer.fit(model, Shapes100DataModule(train_size=80, test_size=61, batch_size=batch_size))
+    data = Shapes100DataModule(train_size=train_size, test_size=61, batch_size=batch_size)
+    trainer.fit(model, data)
     return trainer, *torch.load(folder / "fit.pt", weights_only=True)
 
 
@@ -173,6 +174,20 @@ def test_two_processes_equal_one(cls, tmp_path):
     torch.testing.assert_close(two_weights, one_weights, rtol=1e-6, atol=1e-6)
     assert two_metrics["test/accuracy"] == one_metrics["test/accuracy"]
     assert two_metrics["test/loss"] == pytest.approx(one_metrics["test/loss"], rel=1e-6)
+
+
+def test_two_processes_equal_one_where_batches_are_not_shared_evenly(tmp_path):
+    """Half of the batches have 7 samples, of which one process has 4."""
+
+    def run(devices):
+        model = RecordingJacobian(backbone=backbone(), optimizer=SGD, lambda_jacobian=0.1)
+        return train(model, tmp_path / str(devices), devices, train_size=75)[1:]
+
+    one_weights, one_logged = run(devices=1)
+    two_weights, two_logged = run(devices=2)
+    assert len(one_logged["train/loss"]) == 20
+    assert two_logged == near(one_logged, 1e-6)
+    torch.testing.assert_close(two_weights, one_weights, rtol=1e-6, atol=1e-6)
 
 
 def test_two_processes_equal_one_through_synchronised_batch_normalisation(tmp_path):

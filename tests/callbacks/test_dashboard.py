@@ -86,6 +86,16 @@ def test_works_with_any_backbone_and_without_a_logger(make_trainer, tiny_data):
     assert norm == pytest.approx(weight.norm().item(), rel=1e-5)
 
 
+def test_a_compiled_backbone_trains_without_the_norm(make_trainer, tiny_data):
+    torch.manual_seed(0)
+    layers = nn.Sequential(nn.Flatten(), nn.Linear(3072, 8), nn.Tanh(), nn.Linear(8, 100))
+    model = NoRegClassifier(torch.compile(layers, backend="aot_eager"))
+    trainer = make_trainer(max_epochs=1, callbacks=[Dashboard(num_images=2)])
+    with pytest.warns(UserWarning, match=r"jacobian/norm is left out of the dashboard: .*donated"):
+        trainer.fit(model, tiny_data)
+    assert "svb/sigma_max" in trainer.callback_metrics
+
+
 def test_refuses_no_images():
     with pytest.raises(ValueError, match="num_images is 0; give 1 or more"):
         Dashboard(num_images=0)

@@ -76,6 +76,32 @@ def test_a_tenth_of_the_test_images_is_taken_unless_a_number_is_given(make_train
     assert record["num_images"] == 4
 
 
+@pytest.mark.parametrize("hook", ["normalize", "on_after_batch_transfer"])
+def test_images_that_the_test_sees_otherwise_are_refused(hook, make_trainer):
+    class Own(Blobs):
+        pass
+
+    def of_batch(self, batch, dataloader_idx):
+        images, labels = Blobs.on_after_batch_transfer(self, batch, dataloader_idx)
+        return images - images.mean((1, 2, 3), keepdim=True), labels
+
+    def of_images(self, images):
+        return 2 * Blobs.normalize(self, images)
+
+    setattr(Own, hook, of_images if hook == "normalize" else of_batch)
+    with pytest.raises(ValueError, match="Own prepares test images otherwise than by mean and std"):
+        measured(make_trainer, data=Own(), num_images=12)
+
+
+def test_images_changed_in_training_alone_are_measured(make_trainer):
+    class Own(Blobs):
+        def on_after_batch_transfer(self, batch, dataloader_idx):
+            images, labels = super().on_after_batch_transfer(batch, dataloader_idx)
+            return images.flip(3) if self.trainer.training else images, labels
+
+    assert measured(make_trainer, data=Own(), num_images=12)[0]["num_images"] == 12
+
+
 def test_half_precision_is_measured_on_whole_pixels(make_trainer):
     callback, module, data = Robustness(), NoRegClassifier(linear(), num_classes=4), Blobs()
     module.to(torch.bfloat16)

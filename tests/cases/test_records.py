@@ -473,6 +473,13 @@ class TestFacts:
         facts = results(here / "runs" / RUN)["facts"]
         assert (facts["stopped_by"], facts["epochs"]) == ("early stopping", 2)
 
+    def test_of_early_stopping_in_the_first_epoch(self, run, here):
+        early = ("--trainer.callbacks", "EarlyStopping", "--trainer.callbacks.monitor", "lr")
+        args = (*early, "--trainer.callbacks.stopping_threshold", "9", "--trainer.max_epochs", "3")
+        assert run("fit", *args) == 0
+        facts = results(here / "runs" / RUN)["facts"]
+        assert (facts["stopped_by"], facts["epochs"]) == ("early stopping", 1)
+
     def test_of_the_optimizer_are_those_of_the_last_step(self, run, here):
         decay = ("--model.weight_decay", "0.03", "--trainer.max_epochs", "1")
         assert run("fit", *decay, config="l2.yaml") == 0

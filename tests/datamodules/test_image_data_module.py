@@ -64,6 +64,45 @@ def test_refuses_labels_outside_the_classes():
         Wrong().setup("fit")
 
 
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (
+            torch.rand(4, 8, 8, 3),
+            torch.arange(4),
+            r"float32 \[4, 8, 8, 3\] in its test split",
+        ),
+        (torch.zeros(4, 3, 8, 8, dtype=torch.uint8), torch.arange(4), "give uint8 .*, width, 3"),
+        (torch.zeros(4, 8, 8, dtype=torch.uint8), torch.arange(4), r"images uint8 \[4, 8, 8\]"),
+        (
+            torch.zeros(4, 8, 8, 3, dtype=torch.uint8),
+            torch.arange(3),
+            "labels int64 .* for 4 im",
+        ),
+        (torch.zeros(4, 8, 8, 3, dtype=torch.uint8), torch.rand(4), "give a whole number for each"),
+    ],
+)
+def test_refuses_other_images_and_labels_than_it_can_use(images, labels, message):
+    class Wrong(Counted):
+        def load(self, split):
+            return images, labels
+
+    with pytest.raises(ValueError, match=message):
+        Wrong().setup("fit")
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int32])
+def test_takes_labels_of_any_whole_type(dtype):
+    class Short(Counted):
+        def load(self, split):
+            images, labels = super().load(split)
+            return images, labels.to(dtype)
+
+    data = Short()
+    data.setup("fit")
+    assert data.images_and_labels("train")[1].dtype == torch.int64
+
+
 def test_refuses_to_hold_out_everything():
     with pytest.raises(ValueError, match="val_size is 80, the training split has 80 images"):
         Counted(val_size=80).setup("fit")

@@ -12,6 +12,11 @@ def test_every_combination_is_a_point_with_a_name_and_options():
     assert points[1].options == ("--model.lambda_jacobian", "1", "--optimizer.lr", "0.5")
 
 
+def test_a_list_is_one_value():
+    points = grid_points(["model.lr_scheduler.milestones=[0.3,0.6],[0.5]"])
+    assert [point.values for point in points] == [("[0.3,0.6]",), ("[0.5]",)]
+
+
 def test_without_a_grid_there_is_one_point():
     (point,) = grid_points([])
     assert (point.suffix, point.options) == ("", ())

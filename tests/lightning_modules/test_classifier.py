@@ -1,8 +1,10 @@
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.cli import ReduceLROnPlateau
 from pytorch_lightning.loggers.logger import DummyLogger
 from torch import nn
 
@@ -95,6 +97,25 @@ def test_any_torch_scheduler_replaces_the_schedule_and_steps_by_epoch_if_asked(
     )
     make_trainer(max_epochs=3).fit(model, tiny_data)
     assert model.optimizers().param_groups[0]["lr"] == pytest.approx(0.1 * 0.5**3)
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "message"),
+    [
+        (
+            torch.optim.lr_scheduler.ReduceLROnPlateau,
+            "does not say what to look at; give --lr_scheduler pytorch_lightning.cli.ReduceLROnPl",
+        ),
+        (
+            partial(ReduceLROnPlateau, monitor="test_curve/loss"),
+            "test_curve/loss, which is not known after every step; give --model.lr_interval epoch",
+        ),
+    ],
+)
+def test_a_plateau_that_cannot_be_seen_is_refused(scheduler, message, tiny_data, make_trainer):
+    model = NoRegClassifier(linear_backbone(), lr_scheduler=scheduler)
+    with pytest.raises(ValueError, match=message):
+        make_trainer(max_epochs=1).fit(model, tiny_data)
 
 
 def test_the_schedule_by_epochs_ends_with_the_epochs(tiny_data, make_trainer):

@@ -1,0 +1,52 @@
+"""One run of a study."""
+
+import json
+import subprocess
+
+import pytest
+
+from regularizer_collection.experiments.run import Run
+from regularizer_collection.runtime.history import read_history
+from regularizer_collection.runtime.run_record import read_config
+
+
+@pytest.fixture
+def run(tmp_path):
+    made = Run("no_reg", 0, tmp_path)
+    made.folder.mkdir(parents=True)
+    return made
+
+
+def test_progress_is_epochs_done_and_to_do_and_the_last_accuracy(run):
+    assert run.progress() == (0, None, None)
+    (run.folder / "config.yaml").write_text("trainer: {max_epochs: 15}")
+    curve = {"test_curve/accuracy": [[10, 0.1], [20, 0.2]]}
+    (run.folder / "history.json").write_text(json.dumps(curve))
+    assert run.progress() == (2, 15, 0.2)
+
+
+@pytest.mark.parametrize(
+    ("config", "history"), [("", "{}"), ("a: [", "{}"), ("trainer: {}", '{"a": [[1,')]
+)
+def test_damaged_files_of_a_run_end_no_study(run, config, history):
+    (run.folder / "config.yaml").write_text(config)
+    (run.folder / "history.json").write_text(history)
+    assert run.progress() == (0, None, None)
+
+
+def test_damaged_files_are_named(run):
+    (run.folder / "config.yaml").write_text("")
+    with pytest.raises(ValueError, match=r"config\.yaml holds no config; move the run's folder"):
+        read_config(run.folder)
+    (run.folder / "history.json").write_text('{"a": [[1,')
+    with pytest.raises(ValueError, match=r"history\.json is damaged \(.*\); move the run's folder"):
+        read_history(run.folder)
+
+
+@pytest.mark.parametrize(("tasks", "seen"), [("4", None), ("1", "1")])
+def test_a_run_is_no_task_of_slurms_that_waits_for_others(run, tasks, seen, monkeypatch):
+    monkeypatch.setenv("SLURM_NTASKS", tasks)
+    started = []
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **options: started.append(options))
+    run.start()
+    assert started[0]["env"].get("SLURM_NTASKS") == seen
