@@ -167,7 +167,7 @@ class Classifier(LightningModule):
 
     def _step(self, batch_idx: int) -> Step:
         loader = self.trainer.train_dataloader
-        is_ours = isinstance(loader, BatchLoader)
+        global_size = loader.global_size(batch_idx) if isinstance(loader, BatchLoader) else None
         return Step(
             self.backbone,
             self.num_classes,
@@ -177,7 +177,7 @@ class Classifier(LightningModule):
             seed=self.seed,
             rank=self.global_rank,
             world_size=self.trainer.world_size,
-            global_size=loader.global_size(batch_idx) if is_ours else None,
+            global_size=global_size,
             pixels=_pixel_space(getattr(self.trainer, "datamodule", None)),
             penalty_warmup_steps=self.penalty_warmup_steps,
         )
