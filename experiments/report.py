@@ -1,16 +1,14 @@
 """Tables and figures over all runs, as Markdown, CSV and one HTML page."""
 
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from regularizer_collection.experiments.answer import answer
-from regularizer_collection.experiments.collect import PLANE_KEYS, load_results, tabulate
-from regularizer_collection.experiments.excess_smoothness import excess_table, network_points
+from regularizer_collection.experiments.collect import load_results, tabulate
 from regularizer_collection.experiments.figures import (
     accuracy_figure,
     class_map_figure,
@@ -21,39 +19,26 @@ from regularizer_collection.experiments.figures import (
     tv_figure,
 )
 from regularizer_collection.experiments.marked_part import replace_part
-from regularizer_collection.experiments.measure_correlations import correlated, correlation_tables
-from regularizer_collection.experiments.page import column_title, html_page, markdown_page
+from regularizer_collection.experiments.page import html_page, markdown_page
+from regularizer_collection.experiments.report_notes import reading_notes, what_was_run
+from regularizer_collection.experiments.report_tables import (
+    DENSITY,
+    count_variants,
+    report_tables,
+)
 from regularizer_collection.experiments.robustness_figures import robustness_figure
-from regularizer_collection.experiments.robustness_tables import (
-    CALIBRATION,
-    ROBUSTNESS,
-    distance_table,
-    masking_notes,
-    means_table,
-    measured,
-)
-from regularizer_collection.experiments.source_experiment import (
-    DIFFERENCES,
-    is_on_its_data,
-    source_accuracy,
-)
+from regularizer_collection.experiments.robustness_tables import ROBUSTNESS, means_table, measured
+from regularizer_collection.experiments.source_experiment import is_on_its_data, source_accuracy
 from regularizer_collection.experiments.tables import (
     BASELINE,
     accuracy_table,
-    agreement_table,
     density_table,
-    in_order,
     interval_text,
-    mean_table,
     ratio_text,
     tv_table,
 )
-from regularizer_collection.functional.packed_maps import decode_map
-from regularizer_collection.functional.total_variation import expected_anisotropic_tv
-from regularizer_collection.runtime.identity import NOT_RECORDED
 from regularizer_collection.runtime.paths import full_path
 
-_DENSITY = "Boundary density on planes between test images (1 / input unit)"
 _PGD = "PGD 1/255 (%)"
 
 
@@ -85,15 +70,15 @@ def write_report(
     df = tabulate(results)
     folder = Path(full_path(out))
     folder.mkdir(parents=True, exist_ok=True)
-    tables, figures = _tables(df, results, baseline), _figures(df, results, baseline)
-    said = answer(tables[_DENSITY].table, results, baseline) if _DENSITY in tables else None
+    tables, figures = report_tables(df, results, baseline), _figures(df, results, baseline)
+    said = answer(tables[DENSITY].table, results, baseline) if DENSITY in tables else None
     for name, counted in tables.items():
         counted.flat().to_csv(folder / f"{_file_name(name)}.csv")
     for name, figure in figures.items():
         figure.savefig(folder / f"{_file_name(name)}.png", dpi=110)
         figure.set_layout_engine("none")  # laid out; the page draws it as it is
-    opening = [*([] if said is None else [said.replace("\n", " ")]), _what_was_run(results)]
-    notes = _notes(df, results, baseline)
+    opening = [*([] if said is None else [said.replace("\n", " ")]), what_was_run(results)]
+    notes = reading_notes(df, results, baseline)
     shown = {name: counted.shown() for name, counted in tables.items()}
     (folder / "report.md").write_text(markdown_page(shown, opening, notes))
     (folder / "index.html").write_text(html_page(shown, figures, _CAPTIONS, opening, notes))
@@ -123,7 +108,7 @@ def with_summary(
                 lambda row: "" if pd.isna(row["ratio"]) else ratio_text(row), axis=1
             )
     if attacked := measured(results, "robustness"):
-        columns[_PGD] = _pgd_column(attacked, _variants(results))
+        columns[_PGD] = _pgd_column(attacked, count_variants(results))
     if is_on_its_data(results):
         columns["source: 50 epochs, 5 seeds (%)"] = source_accuracy()
     if _has(df, "random"):
@@ -132,12 +117,12 @@ def with_summary(
             for zoom in sorted(df["zoom"].dropna().unique(), reverse=True)
         }
     rows = pd.DataFrame(columns).reindex(accuracy.index).fillna("")
-    return replace_part(text, part, f"{_what_was_run(results)}\n\n{rows.to_markdown()}")
+    return replace_part(text, part, f"{what_was_run(results)}\n\n{rows.to_markdown()}")
 
 
 def _pgd_column(attacked: list[dict[str, Any]], networks: Counter[str]) -> dict[str, str]:
     """Writes what PGD left, and of how many networks where others were not attacked."""
-    table, numbers = means_table(attacked, ROBUSTNESS), _variants(attacked)
+    table, numbers = means_table(attacked, ROBUSTNESS), count_variants(attacked)
     column = {}
     for variant in map(str, table.index):
         mean, half_width = table.loc[variant, _PGD]
@@ -153,228 +138,6 @@ def _interval_column(table: pd.DataFrame, zoom: float) -> pd.Series:
         .dropna(subset="mean")
         .apply(lambda row: interval_text(row["mean"], row["conf_interval"], 0), axis=1)
     )
-
-
-def _what_was_run(results: list[dict[str, Any]]) -> str:
-    data = " and ".join(sorted({run["facts"]["data"]["name"] for run in results}))
-    protocols = " and ".join(sorted({run["protocol"] for run in results}))
-    epochs = " and ".join(str(n) for n in sorted({run["facts"]["epochs"] for run in results}))
-    kinds = sorted({kind for run in results for kind in run["measurements"]["planes"]})
-    planes = ", ".join(f"{_numbers_of_planes(results, kind)} {_KINDS[kind]}" for kind in kinds)
-    runs_on: dict[str, list[dict[str, Any]]] = {}
-    for run in results:
-        runs_on.setdefault(_machine(run["facts"]), []).append(run)
-    trained = " and ".join(f"{on} ({_seeds(runs)})" for on, runs in sorted(runs_on.items()))
-    name = data.replace("DataModule", "")
-    return f"{name}, {protocols} protocol, {epochs} epochs, {planes}, trained on {trained}."
-
-
-def _machine(facts: dict[str, Any]) -> str:
-    gpu = [] if facts["device"] in ("cpu", NOT_RECORDED) else [facts["device"]]
-    recorded = facts["versions"] != NOT_RECORDED
-    torch = [f"torch {facts['versions']['torch']}"] if recorded else []
-    return ", ".join([facts["host"], *gpu, *torch])
-
-
-def _seeds(runs: list[dict[str, Any]]) -> str:
-    """Lists the seeds of each variant, and variants of the same seeds together."""
-    variants_of: dict[str, list[str]] = {}
-    for variant in in_order(run["variant"] for run in runs):
-        seeds = sorted(run["seed"] for run in runs if run["variant"] == variant)
-        variants_of.setdefault(", ".join(map(str, seeds)), []).append(variant)
-    return "; ".join(
-        f"{', '.join(variants)}: seed{'s' if ',' in seeds else ''} {seeds}"
-        for seeds, variants in variants_of.items()
-    )
-
-
-_KINDS = {
-    "random": "random planes",
-    "data": "planes between test images",
-    "segments": "segments between test images",
-    "adversarial": "planes through the nearest other class",
-}
-
-
-def _numbers_of_planes(results: list[dict[str, Any]], kind: str) -> str:
-    sets = [run["measurements"]["planes"].get(kind) for run in results]
-    numbers = {len(planes["image_indices"]) for planes in sets if planes is not None}
-    return " or ".join(str(number) for number in sorted(numbers))
-
-
-def _notes(df: pd.DataFrame, results: list[dict[str, Any]], baseline: str) -> list[str]:
-    notes = []
-    if any(sum(r["variant"] == run["variant"] for r in results) == 1 for run in results):
-        notes.append(
-            "A variant with a single seed has a mean and no interval: nothing is known of how far "
-            "another seed would lie from it, so nothing follows about its regularizer."
-        )
-    notes.append(
-        "Every interval is over networks trained from different seeds (n of each variant stands "
-        "beside its name). The one family of tests is boundary density on planes between test "
-        f'images against {baseline}, corrected by Holm, its verdicts "equal within 10 %" for '
-        "themselves; everything else has an interval and no p-value."
-    )
-    notes += _best_on_validation(df)
-    notes += _bounds(results)
-    notes += masking_notes(measured(results, "robustness"))
-    notes.append("Total variation depends on how classes are numbered; boundary length does not.")
-    return [*notes, *DIFFERENCES] if is_on_its_data(results) else notes
-
-
-def _best_on_validation(df: pd.DataFrame) -> list[str]:
-    """Names the variant that images which nobody trained or tested on speak for."""
-    per_run = df.drop_duplicates(["variant", "seed", "fingerprint"])
-    means = per_run.groupby("variant")["val_accuracy"].mean()
-    if len(means) < 2 or means.isna().any():
-        return []
-    return [
-        f"Chosen by mean accuracy on held-out images, in which the test images had no say: "
-        f"{means.idxmax()} ({100 * means.max():.2f} %)."
-    ]
-
-
-def _bounds(results: list[dict[str, Any]]) -> list[str]:
-    """Says how much boundary the maps may have missed, where runs have recorded it."""
-    worst: dict[str, float] = {}
-    for run in results:
-        for kind, planes in run["measurements"]["planes"].items():
-            bounds = planes.get("bounds_95", {})
-            of_zooms = {kind: bounds} if "missed_length" in bounds else bounds
-            for name, bound in of_zooms.items():
-                worst[name] = max(worst.get(name, 0.0), bound["missed_length"])
-    if not worst:
-        return []
-    text = ", ".join(
-        f"{length:.3g} ({name.replace('_', ' ')})" for name, length in sorted(worst.items())
-    )
-    return [
-        "Maps are filled in where a coarse grid saw one class. From the sample of what was filled "
-        "in, all maps of a network together, the mean boundary length of a map lacks at most so "
-        f"many pixel edges (95 %, the worst network): {text}."
-    ]
-
-
-class _Counted(NamedTuple):
-    """A table over variants, and how many networks stand behind each; None if rows are others."""
-
-    table: pd.DataFrame
-    networks: Mapping[str, int] | None
-
-    def flat(self) -> pd.DataFrame:
-        """Has one name for each column, and a column for the number."""
-        flat = self.table.set_axis([column_title(name) for name in self.table.columns], axis=1)
-        if self.networks is not None and "networks" not in flat:
-            flat.insert(0, "networks", [self.networks.get(row) for row in flat.index])
-        return flat
-
-    def shown(self) -> pd.DataFrame:
-        """Writes their number beside the name of each row."""
-        if self.networks is None:
-            return self.table
-        return self.table.rename(index=lambda row: f"{row} (n = {self.networks[row]})")
-
-
-def _tables(df: pd.DataFrame, results: list[dict[str, Any]], baseline: str) -> dict[str, _Counted]:
-    accuracy = accuracy_table(df, baseline)
-    if is_on_its_data(results):
-        accuracy = accuracy.join(source_accuracy())
-    tables = {"Test accuracy (%)": _Counted(accuracy, _networks(df))}
-    measured_on = {kind: _networks(df[df["kind"] == kind]) for kind in df["kind"].unique()}
-    if "data" in measured_on:
-        density = density_table(df, baseline)
-        tables[_DENSITY] = _Counted(density, density["networks"])
-        tables["Fragments on planes between test images (regions of one class)"] = _Counted(
-            mean_table(df, "data", "num_fragments"), measured_on["data"]
-        )
-        same = _same_planes(results)
-        agreement = agreement_table(
-            (variant, seed, decode_map(planes["class_maps"])) for variant, seed, planes in same
-        )
-        name = "Agreement of class maps between networks (share of points)"
-        tables[name] = _Counted(agreement, Counter(variant for variant, *_ in same))
-        excess = excess_table(network_points(results, baseline), baseline)
-        if not excess.empty:
-            name = f"Boundary density at equal accuracy (ratio to {baseline} on its way)"
-            tables[name] = _Counted(excess, excess["networks"])
-    if "adversarial" in measured_on:
-        for measure, unit in (("boundary_density", "1 / input unit"), ("distance", "input units")):
-            name = f"{measure.replace('_', ' ').capitalize()} on adversarial planes ({unit})"
-            table = mean_table(df, "adversarial", measure)
-            tables[name] = _Counted(table, measured_on["adversarial"])
-    if "segments" in measured_on:
-        tables["Class changes on segments between test images (changes)"] = _Counted(
-            mean_table(df, "segments", "class_changes"), measured_on["segments"]
-        )
-    tables |= _robustness_tables(results, baseline)
-    if "random" in measured_on:
-        of_random = {name: tv_table(df, measure) for name, measure in _RANDOM_MEASURES.items()}
-        classes = results[0]["facts"]["data"]["num_classes"]
-        name = "Anisotropic total variation, mean over class numberings (class indices)"
-        of_random[name] = tv_table(df, "boundary_length").map(
-            lambda value: expected_anisotropic_tv(value, classes)
-        )
-        tables |= {
-            f"{name}, random planes": _Counted(table, measured_on["random"])
-            for name, table in of_random.items()
-        }
-    return tables
-
-
-def _networks(df: pd.DataFrame) -> pd.Series:
-    """Counts the networks of each variant."""
-    return df.drop_duplicates(["variant", "seed", "fingerprint"])["variant"].value_counts()
-
-
-def _same_planes(results: list[dict[str, Any]]) -> list[tuple[str, int, dict[str, Any]]]:
-    """Returns variant, seed and planes between images of the runs with the first's planes."""
-    measured_runs = [
-        (run["variant"], run["seed"], run["measurements"]["planes"]["data"])
-        for run in results
-        if "data" in run["measurements"]["planes"]
-    ]
-    *_, first = measured_runs[0]
-    return [
-        (variant, seed, planes)
-        for variant, seed, planes in measured_runs
-        if all(planes[key] == first[key] for key in PLANE_KEYS)
-    ]
-
-
-def _robustness_tables(results: list[dict[str, Any]], baseline: str) -> dict[str, _Counted]:
-    tables = {}
-    if attacked := measured(results, "robustness"):
-        n = attacked[0]["measurements"]["robustness"]["num_images"]
-        means = means_table(attacked, ROBUSTNESS)
-        tables[f"Robustness ({n} test images)"] = _Counted(means, _variants(attacked))
-        distances = distance_table(attacked, baseline)
-        if not distances.empty:
-            name = f"Distance of right images from another class (ratio to {baseline})"
-            tables[name] = _Counted(distances, distances["networks"])
-    if calibrated := measured(results, "calibration"):
-        means = means_table(calibrated, CALIBRATION)
-        tables["Calibration (all test images)"] = _Counted(means, _variants(calibrated))
-    for kind, table in correlation_tables(results).items():
-        name = f"What boundary measures go along with, {kind}"
-        compared = _variants(correlated(results))
-        is_of_means = kind == "between variants"
-        number = f"{len(compared)} variants" if is_of_means else f"{compared.total()} networks"
-        tables[f"{name} (Kendall's tau, n = {number})"] = _Counted(table, None)
-    return tables
-
-
-def _variants(results: list[dict[str, Any]]) -> Counter[str]:
-    """Counts the networks of each variant."""
-    return Counter(run["variant"] for run in results)
-
-
-_RANDOM_MEASURES = {
-    "Isotropic total variation (class indices)": "tv_isotropic",
-    "Anisotropic total variation (class indices)": "tv_anisotropic",
-    "Boundary length (pixel edges)": "boundary_length",
-    "Boundary density (1 / input unit)": "boundary_density",
-    "Boundary distance (input units, restricted mean up to the half-width)": "boundary_distance",
-}
 
 
 def _check_baseline(baseline: str, results: list[dict[str, Any]]) -> None:
