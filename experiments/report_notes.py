@@ -4,7 +4,11 @@ from typing import Any
 
 import pandas as pd
 
-from regularizer_collection.experiments.robustness_tables import masking_notes, measured
+from regularizer_collection.experiments.robustness_tables import (
+    first_version_notes,
+    masking_notes,
+    measured,
+)
 from regularizer_collection.experiments.source_experiment import DIFFERENCES, is_on_its_data
 from regularizer_collection.experiments.tables import in_order
 from regularizer_collection.runtime.identity import NOT_RECORDED
@@ -80,7 +84,8 @@ def reading_notes(df: pd.DataFrame, results: list[dict[str, Any]], baseline: str
     )
     notes += _best_on_validation(df)
     notes += _bounds(results)
-    notes += masking_notes(measured(results, "robustness"))
+    attacked = measured(results, "robustness")
+    notes += [*masking_notes(attacked), *first_version_notes(attacked)]
     notes.append("Total variation depends on how classes are numbered; boundary length does not.")
     return [*notes, *DIFFERENCES] if is_on_its_data(results) else notes
 

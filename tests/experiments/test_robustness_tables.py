@@ -7,6 +7,7 @@ from regularizer_collection.experiments.robustness_tables import (
     CALIBRATION,
     ROBUSTNESS,
     distance_table,
+    first_version_notes,
     masking_notes,
     means_table,
     measured,
@@ -106,6 +107,15 @@ def test_only_what_was_measured_is_read(results):
     del results[0]["measurements"]["robustness"]
     results[1]["measurements"]["robustness"] = {}
     assert len(measured(results, "robustness")) == 4
+
+
+def test_what_the_first_version_measured_is_told(results):
+    for run in results:
+        run["measurements"]["robustness"]["settings"] = {"version": 2}
+    assert first_version_notes(results) == []
+    del results[1]["measurements"]["robustness"]["settings"]["version"]
+    (note,) = first_version_notes(results)
+    assert note.startswith("Robustness of 1 networks is of the first version: its fog")
 
 
 def test_signs_of_masking_stand_beside_the_networks_name(results):
