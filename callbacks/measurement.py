@@ -88,7 +88,7 @@ class Measurement(Callback):
         """
         data = data_of(trainer, pl_module)
         if trainer.testing:
-            _check_preparation(data)
+            _check_preparation(trainer, data)
         self._is_interrupted = False
         dtype = cast(torch.dtype, pl_module.dtype)
         # In setup Lightning already names the device to which it moves the weights later.
@@ -105,6 +105,16 @@ class Measurement(Callback):
                 return model(images.to(dtype)).to(precise)
 
             yield Subject(in_own_precision, data, device, precise)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Refuses after the first epoch, not the last, what the test would refuse.
+
+        Raises:
+            ValueError: If the data prepares images otherwise than by mean and standard deviation.
+        """
+        data = getattr(trainer, "datamodule", None)
+        if isinstance(data, ImageDataModule):
+            _check_preparation(trainer, data)
 
     def measure_each(
         self,
@@ -153,13 +163,15 @@ class Measurement(Callback):
         return dict(sorted(values.items()))
 
 
-def _check_preparation(data: ImageDataModule) -> None:
-    """Refuses data whose own hook makes others of the images than a measurement would look at."""
+def _check_preparation(trainer: Trainer, data: ImageDataModule) -> None:
+    """Refuses data whose own hooks make others of the images than a measurement would look at."""
     images, labels = (tensor[:2] for tensor in data.images_and_labels("test"))
-    tested = data.on_after_batch_transfer((images, labels), 0)[0]
+    batch = data.on_before_batch_transfer((images, labels), 0)
+    batch = data.transfer_batch_to_device(batch, trainer.strategy.root_device, 0)
+    tested = data.on_after_batch_transfer(batch, 0)[0].float().cpu()
     measured = PixelSpace(data.mean, data.std).normalise(images.permute(0, 3, 1, 2) / 255)
-    # 16 bits of precision round, but not by so much.
-    if tested.shape != measured.shape or (tested - measured).abs().max() > 0.1:
+    # 16 bits round, but not by so much.
+    if tested.shape != measured.shape or not torch.allclose(tested, measured, 0.02, 0.02):
         raise ValueError(
             f"{type(data).__name__} prepares test images otherwise than by mean and std, as they "
             "are measured; change them in load, or in training alone (self.trainer.training)"

@@ -83,7 +83,7 @@ class ImageDataModule(LightningDataModule):
     def _checked(self, split: Split) -> tuple[Tensor, Tensor]:
         images, labels = self.load(split)
         channels = len(self.mean)
-        fits = images.ndim == 4 and (channels == 1 or images.shape[3] in (1, channels))
+        fits = images.ndim == 4 and images.shape[3] in (1, 3 if channels == 1 else channels)
         if images.dtype != torch.uint8 or not fits:
             raise ValueError(
                 f"{type(self).__name__} has images {_kind(images)} in its {split} split; give "

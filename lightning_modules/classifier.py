@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, cast
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from pytorch_lightning import Callback, LightningModule
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
@@ -138,15 +139,21 @@ class Classifier(LightningModule):
         is_mixed = terms.targets.is_floating_point()
         heaviest = terms.targets.argmax(1) if is_mixed else terms.targets
         self.train_accuracy.update(terms.logits.detach(), heaviest)
-        weight = step.weight(len(images))
-        self.log("train/loss", weight * terms.total, prog_bar=True, sync_dist=True)
-        self.log("train/cross_entropy", weight * terms.cross_entropy, sync_dist=True)
-        for name, penalty in terms.penalties.items():
-            self.log(f"train/{name}", weight * penalty, sync_dist=True)
+        self._log_terms(terms)
         self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
         if self.trainer.global_step < _WATCHED_STEPS and terms.penalties and self.loggers:
             self._log_gradient_ratio(terms)
-        return weight * terms.total
+        return terms.total
+
+    def _log_terms(self, terms: Terms) -> None:
+        """Logs the terms of the whole batch, to which a schedule may look on every process."""
+        named = {"loss": terms.total, "cross_entropy": terms.cross_entropy, **terms.penalties}
+        values = torch.stack([*named.values()]).detach()
+        if self.trainer.world_size > 1:
+            dist.all_reduce(values)  # once a step; Lightning's sync_dist would wait for each
+            values /= self.trainer.world_size
+        for name, value in zip(named, values, strict=True):
+            self.log(f"train/{name}", value, prog_bar=name == "loss")
 
     def _log_gradient_ratio(self, terms: Terms) -> None:
         """Logs, in every one of the first steps, how the penalties compare with the loss."""
@@ -167,7 +174,9 @@ class Classifier(LightningModule):
 
     def _step(self, batch_idx: int) -> Step:
         loader = self.trainer.train_dataloader
-        global_size = loader.global_size(batch_idx) if isinstance(loader, BatchLoader) else None
+        global_size = None
+        if isinstance(loader, BatchLoader) and loader.world_size == self.trainer.world_size:
+            global_size = loader.global_size(batch_idx)
         return Step(
             self.backbone,
             self.num_classes,

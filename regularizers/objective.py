@@ -17,7 +17,7 @@ from regularizer_collection.regularizers.step import Step
 
 
 class Terms(NamedTuple):
-    """What a training step computed.
+    """What a training step computed; the mean of a term over processes is that of the whole batch.
 
     Attributes:
         total: Loss to minimise.
@@ -65,9 +65,10 @@ def regularized_loss(
         here = replace(step, dropout_state=random_state(images.device))
         with differentiable_attention(images):
             logits = backbone(images)
-        cross_entropy = F.cross_entropy(logits, targets)
+        weight = step.weight(len(images))
+        cross_entropy = weight * F.cross_entropy(logits, targets)
         terms = ((name, r.penalty(logits, images, targets, here)) for name, r in named.items())
-        penalties = {name: term for name, term in terms if term is not None}
+        penalties = {name: weight * term for name, term in terms if term is not None}
         evaluations.append((cross_entropy, penalties, logits))
         return sum(penalties.values(), start=cross_entropy)
 

@@ -90,9 +90,12 @@ def read_history(folder: Path) -> dict[str, list[list[float]]]:
     if not path.is_file():
         return {}
     try:
-        return json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is damaged ({error}); move the run's folder away") from error
+        history = json.loads(path.read_text())
+    except json.JSONDecodeError:
+        history = None
+    if not isinstance(history, dict):
+        raise ValueError(f"{path} is damaged; move the run's folder away")
+    return history
 
 
 def epoch_curves(history: dict[str, list[list[float]]]) -> dict[str, list[list[float]]]:

@@ -206,10 +206,18 @@ def read_record(folder: Path) -> tuple[Identity, dict[str, Any]] | None:
     """Returns identity and facts of the run in a folder; None where none was.
 
     A run of an older version, which left its config alone, has an identity of the keys of its time.
+
+    Raises:
+        ValueError: If a file is damaged.
     """
     if (folder / NAME).is_file():
-        content = json.loads((folder / NAME).read_text())
-        return Identity.from_dict(content["identity"]), content["facts"]
+        try:
+            content = json.loads((folder / NAME).read_text())
+            return Identity.from_dict(content["identity"]), content["facts"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{folder / NAME} is damaged ({error!r}); move the run's folder away"
+            ) from error
     if (folder / "config.yaml").is_file():
         return Identity.of_config(read_config(folder), commit=NOT_RECORDED, is_migrated=True), {}
     return None
@@ -227,8 +235,10 @@ def read_config(folder: Path) -> dict[str, Any]:
         config = yaml.safe_load(path.read_text())
     except yaml.YAMLError:
         config = None
-    if not isinstance(config, dict):
-        raise ValueError(f"{path} holds no config; move the run's folder away")
+    if not isinstance(config, dict) or not all(
+        isinstance(config.get(section), dict) for section in ("trainer", "data", "model")
+    ):
+        raise ValueError(f"{path} holds no whole config; move the run's folder away")
     return config
 
 
@@ -241,7 +251,9 @@ def _why_it_stopped(trainer: Trainer) -> str:
     if any(seconds is not None and seconds <= 0 for seconds in remaining):
         return "max_time"
     never = EarlyStoppingReason.NOT_STOPPED
-    if any(isinstance(c, EarlyStopping) and c.stopping_reason is not never for c in callbacks):
+    stoppers = [c for c in callbacks if isinstance(c, EarlyStopping)]
+    # A continued run remembers why an earlier one stopped.
+    if trainer.should_stop and any(c.stopping_reason is not never for c in stoppers):
         return "early stopping"
     if trainer.max_steps != -1 and trainer.global_step >= trainer.max_steps:
         return "max_steps"

@@ -76,21 +76,38 @@ def test_a_tenth_of_the_test_images_is_taken_unless_a_number_is_given(make_train
     assert record["num_images"] == 4
 
 
-@pytest.mark.parametrize("hook", ["normalize", "on_after_batch_transfer"])
+HOOKS = ("normalize", "on_before_batch_transfer", "on_after_batch_transfer")
+
+
+@pytest.mark.parametrize("hook", HOOKS)
 def test_images_that_the_test_sees_otherwise_are_refused(hook, make_trainer):
     class Own(Blobs):
         pass
 
-    def of_batch(self, batch, dataloader_idx):
+    def normalize(self, images):
+        return 2 * Blobs.normalize(self, images)
+
+    def on_before_batch_transfer(self, batch, dataloader_idx):
+        return 255 - batch[0], batch[1]
+
+    def on_after_batch_transfer(self, batch, dataloader_idx):
         images, labels = Blobs.on_after_batch_transfer(self, batch, dataloader_idx)
         return images - images.mean((1, 2, 3), keepdim=True), labels
 
-    def of_images(self, images):
-        return 2 * Blobs.normalize(self, images)
-
-    setattr(Own, hook, of_images if hook == "normalize" else of_batch)
+    setattr(Own, hook, locals()[hook])
     with pytest.raises(ValueError, match="Own prepares test images otherwise than by mean and std"):
         measured(make_trainer, data=Own(), num_images=12)
+
+
+def test_such_images_are_refused_at_the_first_validation(make_trainer):
+    class Own(Blobs):
+        def normalize(self, images):
+            return 2 * super().normalize(images)
+
+    trainer = make_trainer(callbacks=[Robustness(12)], max_epochs=1, limit_val_batches=1.0)
+    module = NoRegClassifier(linear(), num_classes=4)
+    with pytest.raises(ValueError, match="Own prepares test images otherwise"):
+        trainer.fit(module, Own())
 
 
 def test_images_changed_in_training_alone_are_measured(make_trainer):

@@ -7,7 +7,9 @@ import pytest
 
 from regularizer_collection.experiments.run import Run
 from regularizer_collection.runtime.history import read_history
-from regularizer_collection.runtime.run_record import read_config
+from regularizer_collection.runtime.run_record import read_config, read_record
+
+CONFIG = "{trainer: {max_epochs: 15}, data: {}, model: {}}"
 
 
 @pytest.fixture
@@ -19,14 +21,18 @@ def run(tmp_path):
 
 def test_progress_is_epochs_done_and_to_do_and_the_last_accuracy(run):
     assert run.progress() == (0, None, None)
-    (run.folder / "config.yaml").write_text("trainer: {max_epochs: 15}")
+    (run.folder / "config.yaml").write_text(CONFIG)
     curve = {"test_curve/accuracy": [[10, 0.1], [20, 0.2]]}
     (run.folder / "history.json").write_text(json.dumps(curve))
     assert run.progress() == (2, 15, 0.2)
 
 
 @pytest.mark.parametrize(
-    ("config", "history"), [("", "{}"), ("a: [", "{}"), ("trainer: {}", '{"a": [[1,')]
+    ("config", "history"),
+    [
+        *(("", "{}"), ("a: [", "{}"), ("seed_everything:", "{}"), ("trainer:", "{}")),
+        *((CONFIG, '{"a": [[1,'), (CONFIG, "null")),
+    ],
 )
 def test_damaged_files_of_a_run_end_no_study(run, config, history):
     (run.folder / "config.yaml").write_text(config)
@@ -36,11 +42,14 @@ def test_damaged_files_of_a_run_end_no_study(run, config, history):
 
 def test_damaged_files_are_named(run):
     (run.folder / "config.yaml").write_text("")
-    with pytest.raises(ValueError, match=r"config\.yaml holds no config; move the run's folder"):
+    with pytest.raises(ValueError, match=r"config\.yaml holds no whole config; move the run's"):
         read_config(run.folder)
     (run.folder / "history.json").write_text('{"a": [[1,')
-    with pytest.raises(ValueError, match=r"history\.json is damaged \(.*\); move the run's folder"):
+    with pytest.raises(ValueError, match=r"history\.json is damaged; move the run's folder"):
         read_history(run.folder)
+    (run.folder / "run.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"run\.json is damaged \(KeyError\('identity'\)\); move"):
+        read_record(run.folder)
 
 
 @pytest.mark.parametrize(("tasks", "seen"), [("4", None), ("1", "1")])

@@ -11,6 +11,8 @@ from torch import nn
 from regularizer_collection.regularizers import PixelSpace, Step, regularized_loss
 from tests.regularizers.test_contract import REGULARIZERS
 
+SIZES = (12, 11)  # of 11 one process has 6
+
 
 class FrozenNorm(nn.BatchNorm2d):
     """Normalises with the running statistics in training too, so that samples do not interact."""
@@ -33,12 +35,12 @@ def backbone():
     ).double()
 
 
-def gradients(cls, rank=0, world_size=1):
+def gradients(cls, num_images, rank=0, world_size=1):
     """The gradient of the global batch after one step of two epochs' worth of draws."""
     network = backbone()
     generator = torch.Generator().manual_seed(0)
-    pixels = torch.rand(12, 3, 8, 8, generator=generator, dtype=torch.float64)
-    images, labels = (pixels - 0.5) / 0.25, torch.arange(12) % 5
+    pixels = torch.rand(num_images, 3, 8, 8, generator=generator, dtype=torch.float64)
+    images, labels = (pixels - 0.5) / 0.25, torch.arange(num_images) % 5
     share = slice(rank, None, world_size)
     for index in (0, 4):  # batches that CutMix does not leave alone
         step = Step(
@@ -48,6 +50,7 @@ def gradients(cls, rank=0, world_size=1):
             global_step=8,
             rank=rank,
             world_size=world_size,
+            global_size=num_images,
             pixels=PixelSpace((0.5,) * 3, (0.25,) * 3),
         )
         regularized_loss(network, [cls()], images[share], labels[share], step).total.backward()
@@ -62,7 +65,11 @@ def gradients(cls, rank=0, world_size=1):
 def process(rank, port, path):
     address = f"tcp://127.0.0.1:{port}"
     dist.init_process_group("gloo", init_method=address, rank=rank, world_size=2)
-    found = {cls.__name__: gradients(cls, rank, 2) for cls in REGULARIZERS}
+    found = {
+        (cls.__name__, num_images): gradients(cls, num_images, rank, 2)
+        for cls in REGULARIZERS
+        for num_images in SIZES
+    }
     if rank == 0:
         torch.save(found, path)
     dist.barrier()
@@ -79,7 +86,9 @@ def of_two_processes(tmp_path_factory):
     return torch.load(path, weights_only=True)
 
 
+@pytest.mark.parametrize("num_images", SIZES)
 @pytest.mark.parametrize("cls", REGULARIZERS)
-def test_two_processes_have_the_gradient_of_one(cls, of_two_processes):
-    for found, expected in zip(of_two_processes[cls.__name__], gradients(cls), strict=True):
+def test_two_processes_have_the_gradient_of_one(cls, num_images, of_two_processes):
+    of_two = of_two_processes[cls.__name__, num_images]
+    for found, expected in zip(of_two, gradients(cls, num_images), strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-8)
