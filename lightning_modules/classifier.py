@@ -134,7 +134,7 @@ class Classifier(LightningModule):
         Where a regularizer mixed the targets, accuracy is that of the heavier label.
         """
         images, labels = batch
-        step = self._step(batch_idx)
+        step = self._step(batch_idx, len(images))
         terms = regularized_loss(self.backbone, self._regularizers(), images, labels, step)
         is_mixed = terms.targets.is_floating_point()
         heaviest = terms.targets.argmax(1) if is_mixed else terms.targets
@@ -172,11 +172,7 @@ class Classifier(LightningModule):
     def _regularizers(self) -> Sequence[Regularizer]:
         return cast(Sequence[Regularizer], self.regularizers)
 
-    def _step(self, batch_idx: int) -> Step:
-        loader = self.trainer.train_dataloader
-        global_size = None
-        if isinstance(loader, BatchLoader) and loader.world_size == self.trainer.world_size:
-            global_size = loader.global_size(batch_idx)
+    def _step(self, batch_idx: int, num_images: int) -> Step:
         return Step(
             self.backbone,
             self.num_classes,
@@ -186,10 +182,19 @@ class Classifier(LightningModule):
             seed=self.seed,
             rank=self.global_rank,
             world_size=self.trainer.world_size,
-            global_size=global_size,
+            global_size=self._global_size(batch_idx, num_images),
             pixels=_pixel_space(getattr(self.trainer, "datamodule", None)),
             penalty_warmup_steps=self.penalty_warmup_steps,
         )
+
+    def _global_size(self, batch_idx: int, num_images: int) -> int | None:
+        """Returns the images of all processes together, where it is known how they are shared."""
+        loader = self.trainer.train_dataloader
+        if not isinstance(loader, BatchLoader):
+            return None
+        size = loader.global_size(batch_idx)
+        share = range(self.global_rank, size, self.trainer.world_size)
+        return size if len(share) == num_images else None  # a hook may have made more of them
 
     def on_train_epoch_end(self) -> None:
         """Logs the accuracy over the epoch's training batches."""

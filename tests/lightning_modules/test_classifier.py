@@ -118,6 +118,24 @@ def test_a_plateau_that_cannot_be_seen_is_refused(scheduler, message, tiny_data,
         make_trainer(max_epochs=1).fit(model, tiny_data)
 
 
+def test_a_batch_of_which_a_hook_made_more_images_weighs_what_any_does(tiny_data, make_trainer):
+    def losses(copies):
+        torch.manual_seed(0)
+        model = NoRegClassifier(linear_backbone(), optimizer=sgd)
+        step, seen = model.training_step, []
+
+        def repeated(batch, batch_idx):
+            loss = step((batch[0].repeat(copies, 1, 1, 1), batch[1].repeat(copies)), batch_idx)
+            seen.append(loss.item())
+            return loss
+
+        model.training_step = repeated
+        make_trainer(max_epochs=1).fit(model, tiny_data)
+        return seen
+
+    assert losses(2) == pytest.approx(losses(1), rel=1e-5)
+
+
 def test_the_schedule_by_epochs_ends_with_the_epochs(tiny_data, make_trainer):
     model = NoRegClassifier(backbone=linear_backbone(), lr_interval="epoch")
     make_trainer(max_epochs=3).fit(model, tiny_data)
