@@ -124,5 +124,7 @@ def browser():
     for argument in QUIET:
         options.add_argument(argument)
     browser = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    # A page is looked through while all cores are busy; the default of half a minute is too short.
+    browser.set_script_timeout(300)
     yield browser
     browser.quit()
