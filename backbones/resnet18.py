@@ -14,6 +14,7 @@ from regularizer_collection.backbones.layers import (
     TwiceDifferentiableMaxPool2d,
 )
 from regularizer_collection.backbones.structure import structure
+from regularizer_collection.functional.checks import check_at_least, check_between
 
 _TWICE_DIFFERENTIABLE = (
     LiveTapConv2d,
@@ -44,10 +45,8 @@ class ResNet18(ResNet):
         dropout: float = 0.5,
         stem: Literal["imagenet", "cifar"] = "imagenet",
     ) -> None:
-        if not 0 <= dropout <= 1:
-            raise ValueError(f"dropout is {dropout}; give a probability between 0 and 1")
-        if num_classes < 1:
-            raise ValueError(f"num_classes is {num_classes}; give at least 1")
+        check_between("dropout", dropout, 0, 1)
+        check_at_least("num_classes", num_classes, 1)
         if stem not in ("imagenet", "cifar"):
             raise ValueError(f"stem is {stem!r}; give 'imagenet' or 'cifar'")
         super().__init__(

@@ -13,7 +13,7 @@ from benchmarks.training import training_step
 from regularizer_collection.backbones import ResNet18
 from regularizer_collection.experiments.report import write_report
 from regularizer_collection.experiments.run import PROJECT
-from regularizer_collection.experiments.study import VARIANTS
+from regularizer_collection.experiments.source_experiment import VARIANTS
 
 RESULT = "results/stable_15_epochs/no_reg/seed_0/results.json"
 IMPORTS = "import torch, pytorch_lightning, torchvision"

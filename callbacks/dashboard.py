@@ -9,6 +9,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch.utils.tensorboard import SummaryWriter
 
 from regularizer_collection.datamodules.image_data_module import ImageDataModule
+from regularizer_collection.functional.checks import check_at_least
 from regularizer_collection.functional.jacobian import jacobian_norm_squared
 from regularizer_collection.functional.seeding import derive_seed
 from regularizer_collection.functional.singular_values import spectra_of
@@ -41,23 +42,20 @@ Tags are regular expressions.
 class Dashboard(Callback):
     """Logs Jacobian norm and spectrum of every layer once an epoch; lays out the charts.
 
-    ``jacobian/norm`` is the mean of
-    ||J||_F, exact and in eval mode, over a fixed batch of test images. ``svb/sigma_min`` and
-    ``svb/sigma_max`` are the extremes over all layers; each layer has its own beside a histogram.
+    ``jacobian/norm`` is the mean of ||J||_F, exact and in eval mode, over a fixed batch of test
+    images. ``svb/sigma_min`` and ``svb/sigma_max`` are the extremes over all layers; each layer has
+    its own beside a histogram.
 
     Args:
         num_images: Images of the fixed batch.
-        seed: Seed that draws them.
 
     Raises:
         ValueError: If ``num_images`` is below 1.
     """
 
-    def __init__(self, num_images: int = 25, seed: int = 0) -> None:
-        if num_images < 1:
-            raise ValueError(f"num_images is {num_images}; give 1 or more")
+    def __init__(self, num_images: int = 25) -> None:
+        check_at_least("num_images", num_images, 1)
         self.num_images = num_images
-        self.seed = seed
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes the layout of the charts."""
@@ -92,7 +90,7 @@ class Dashboard(Callback):
         if not isinstance(data, ImageDataModule):
             return
         images, _ = data.images_and_labels("test")
-        generator = torch.Generator().manual_seed(derive_seed("dashboard images", self.seed))
+        generator = torch.Generator().manual_seed(derive_seed("dashboard images", 0))
         chosen = torch.randperm(len(images), generator=generator)[: self.num_images]
         batch = data.normalize(images[chosen].to(pl_module.device))
         batch = batch.to(pl_module.dtype).requires_grad_()

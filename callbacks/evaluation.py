@@ -12,6 +12,7 @@ from regularizer_collection.callbacks.measurement import Measurement, data_of, s
 from regularizer_collection.callbacks.plane_set import PlaneSet
 from regularizer_collection.callbacks.random_planes import RandomPlanes
 from regularizer_collection.callbacks.segments import Segments
+from regularizer_collection.functional.checks import check_at_least
 
 
 class Evaluation(Measurement):
@@ -55,8 +56,7 @@ class Evaluation(Measurement):
         plane_sets: Sequence[PlaneSet] | None = None,
     ) -> None:
         super().__init__()
-        if every_n_epochs < 0:
-            raise ValueError(f"every_n_epochs is {every_n_epochs}; give 0 or more")
+        check_at_least("every_n_epochs", every_n_epochs, 0)
         random_planes = RandomPlanes(zoom_levels, num_planes, resolution, mode, chunk_size)
         self.is_default = plane_sets is None
         if plane_sets is None:
@@ -126,5 +126,5 @@ class Evaluation(Measurement):
                 if trainer.is_global_zero and not is_trial:
                     for name, figure in plane_set.figures(record, values, subject.data).items():
                         show(name, figure, trainer, prefix)
-        if not self.record:
+        if plane_sets and not self.record:  # Ctrl-C came before the first plane
             raise KeyboardInterrupt

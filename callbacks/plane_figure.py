@@ -4,6 +4,7 @@ import colorsys
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
@@ -28,6 +29,29 @@ def class_colors(num_classes: int) -> ListedColormap:
     return ListedColormap([_NO_CLASS_COLOR, *colors])
 
 
+def draw_class_map(
+    axis: Axes, class_map: np.ndarray, num_classes: int, half_width: float | None = None
+) -> None:
+    """Draws classes [rows, columns] in their colours, the first row at the bottom.
+
+    Args:
+        axis: Where to draw.
+        class_map: The classes.
+        num_classes: Number of classes.
+        half_width: Distance from the centre to the edge, in the units of the axis; None counts
+            points.
+    """
+    axis.imshow(
+        class_map,
+        cmap=class_colors(num_classes),
+        vmin=-1.5,
+        vmax=num_classes - 0.5,
+        interpolation="nearest",
+        origin="lower",
+        extent=None if half_width is None else (-half_width, half_width, -half_width, half_width),
+    )
+
+
 def plane_figure(
     title: str,
     half_width: float,
@@ -44,7 +68,7 @@ def plane_figure(
         half_width: Distance from the centre of a plane to its edge, in input units.
         num_classes: Number of classes.
         class_maps: Classes [resolution, resolution] of each plane.
-        images: Image [height, width, 3] (uint8) at the centre of each plane.
+        images: Image [height, width, channels] (uint8) at the centre of each plane.
         distances: Distance from each image to the nearest boundary, in input units.
         captions: Title of each plane.
 
@@ -56,20 +80,11 @@ def plane_figure(
     figure = Figure(figsize=(2.6 * columns, 2.8 * rows + 0.5), layout="constrained")
     figure.suptitle(title)
     axes = figure.subplots(rows, columns, squeeze=False).flat
-    colors = class_colors(num_classes)
     span = (-half_width, half_width)
     size = _IMAGE_SHARE * half_width
     planes = zip(class_maps, images, distances, captions, strict=True)
     for (class_map, image, distance, caption), axis in zip(planes, axes, strict=False):
-        axis.imshow(
-            class_map.numpy(),
-            cmap=colors,
-            vmin=-1.5,
-            vmax=num_classes - 0.5,
-            interpolation="nearest",
-            origin="lower",
-            extent=(*span, *span),
-        )
+        draw_class_map(axis, class_map.numpy(), num_classes, half_width)
         axis.imshow(image.numpy(), extent=(-size, size, -size, size), zorder=2)
         if distance < half_width:
             for color, width in (("white", 2.5), ("black", 1.0)):

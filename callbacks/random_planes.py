@@ -35,7 +35,7 @@ MEASURES = (
 
 
 class Plane(NamedTuple):
-    """A random plane: the position of a test image, and two directions [2, 3, height, width]."""
+    """The position of a test image, and two directions [2, channels, height, width]."""
 
     image_index: int
     directions: Tensor

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from regularizer_collection.datamodules.batch_loader import BatchLoader
 from regularizer_collection.functional.augmentation import crop_and_flip
+from regularizer_collection.functional.checks import check_at_least
 from regularizer_collection.functional.seeding import derive_seed
 
 Split = Literal["train", "test"]
@@ -43,10 +44,8 @@ class ImageDataModule(LightningDataModule):
         self, batch_size: int = 100, val_size: int | float = 0, augment: bool = False, seed: int = 0
     ) -> None:
         super().__init__()
-        if batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size}; give 1 or more")
-        if val_size < 0:
-            raise ValueError(f"val_size is {val_size}; give 0 or more")
+        check_at_least("batch_size", batch_size, 1)
+        check_at_least("val_size", val_size, 0)
         if val_size >= 1 and val_size != int(val_size):
             raise ValueError(f"val_size is {val_size}; give a whole number, or a share below 1")
         self.batch_size = batch_size

@@ -11,6 +11,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from regularizer_collection.functional.checks import check_at_least
+
 NUM_CLASSES = 100
 NUM_TEXTURES = 10
 IMAGE_SIZE = 32
@@ -47,10 +49,9 @@ def draw_shapes(num_images: int, seed: int) -> tuple[Tensor, Tensor]:
         0 to 99 as int64, shape [num_images]. Class counts differ by at most one.
 
     Raises:
-        ValueError: If `num_images` is less than 1.
+        ValueError: If ``num_images`` is below 1.
     """
-    if num_images < 1:
-        raise ValueError(f"num_images is {num_images}, expected at least 1: ask for more images.")
+    check_at_least("num_images", num_images, 1)
     generator = torch.Generator().manual_seed(seed)
     labels = torch.randperm(num_images, generator=generator) % NUM_CLASSES
     images = torch.empty(num_images, IMAGE_SIZE, IMAGE_SIZE, 3, dtype=torch.uint8)

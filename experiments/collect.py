@@ -84,6 +84,16 @@ def collect_results(root: str | Path, allow_mixed: bool = False) -> pd.DataFrame
     return tabulate(load_results(root, allow_mixed))
 
 
+def per_network(df: pd.DataFrame) -> pd.DataFrame:
+    """Keeps one row of each network, for what is the same on all its planes."""
+    return df.drop_duplicates(["variant", "seed", "fingerprint"])
+
+
+def network_counts(df: pd.DataFrame) -> pd.Series:
+    """Counts the networks of each variant."""
+    return per_network(df)["variant"].value_counts()
+
+
 def tabulate(results: Sequence[dict[str, Any]]) -> pd.DataFrame:
     """Tabulates loaded results, see :func:`collect_results`."""
     frames = []
@@ -119,38 +129,26 @@ def _refuse_repeated(loaded: dict[Path, dict[str, Any]]) -> None:
 
 
 def _refuse_mixed(loaded: dict[Path, dict[str, Any]]) -> None:
-    first = next(iter(loaded))
+    """Refuses runs that differ in what both recorded, each beside the first that recorded it."""
+    firsts: dict[Any, tuple[Path, Any]] = {}
     first_of_variant: dict[str, Path] = {}
     for path, results in loaded.items():
+        differences: dict[Path, list[str]] = {}
+        for key, value in _shared_facts(results).items():
+            other, expected = firsts.setdefault(key, (path, value))
+            if value != expected:
+                name = key[0] if isinstance(key, tuple) else key
+                text = f"{name} {_short(value)} here and {_short(expected)} there"
+                differences.setdefault(other, []).append(text)
         twin = first_of_variant.setdefault(results["variant"], path)
-        for other in (twin, first):
-            if differences := _differences(results, loaded[other]):
-                raise ValueError(
-                    f"{path} and {other} do not belong together: {'; '.join(differences)}; report "
-                    "them apart or give --allow_mixed true"
-                )
-
-
-def _differences(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
-    """Names what keeps two runs out of one table, with both values."""
-    differences = [
-        f"{key} {_short(got)} here and {_short(expected)} there"
-        for key, got, expected in zip(
-            _SHARED, _shared_facts(ours), _shared_facts(theirs), strict=True
-        )
-        if got != expected
-    ]
-    differences += _other_images(ours["facts"]["data"], theirs["facts"]["data"])
-    here, there = _images_of_measures(ours), _images_of_measures(theirs)
-    differences += [
-        f"{key} {_short(here[kind][key])} of {kind} here and {_short(there[kind][key])} there"
-        for kind in sorted(here.keys() & there.keys())
-        for key in here[kind]
-        if here[kind][key] != there[kind][key]
-    ]
-    if ours["variant"] == theirs["variant"]:
-        differences += _other_settings(ours, theirs)
-    return differences
+        if settings := _other_settings(results, loaded[twin]):
+            differences.setdefault(twin, []).extend(settings)
+        if differences:
+            other, texts = next(iter(differences.items()))
+            raise ValueError(
+                f"{path} and {other} do not belong together: {'; '.join(texts)}; report them apart "
+                "or give --allow_mixed true"
+            )
 
 
 def _other_settings(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
@@ -166,45 +164,37 @@ def _other_settings(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
 
 PLANE_KEYS = ("seed", "resolution", "image_indices")
 """What tells planes from others of their kind."""
-_SETTINGS = ("version", "eps", "num_steps", "distance_steps")
-_SHARED = ("epochs", "data", "classes", "protocol", "limit of test batches")
+_ATTACKED_WITH = ("num_images", "seed", "version", "eps", "num_steps", "distance_steps")
 
 
-def _shared_facts(results: dict[str, Any]) -> tuple[Any, ...]:
-    facts = results["facts"]
-    return (
-        facts["epochs"],
-        facts["data"]["name"],
-        facts["data"]["num_classes"],
-        results["protocol"],
-        results["identity"].get("evaluation", {}).get("trainer.limit_test_batches"),
-    )
+def _shared_facts(results: dict[str, Any]) -> dict[Any, Any]:
+    """Returns what all runs of a report must share, as far as this one recorded it.
 
-
-def _other_images(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
-    """Names the splits whose images differ, where their hashes were recorded."""
-    # Of the training images each seed may hold out others.
-    splits = ("train", "test") if ours.get("val") == theirs.get("val") else ("test",)
-    return [
-        f"{split} images {_short(ours[split])} here and {_short(theirs[split])} there"
-        for split in splits
-        if split in ours.keys() & theirs.keys() and ours[split] != theirs[split]
-    ]
-
-
-def _images_of_measures(results: dict[str, Any]) -> dict[str, Any]:
-    """Returns of each measurement what it was made on, and with what settings."""
-    measurements = results["measurements"]
-    return {
-        f"{kind} planes": {key: planes[key] for key in PLANE_KEYS}
-        | {"zoom_levels": [*planes.get("zoom_levels", ())]}
-        for kind, planes in measurements["planes"].items()
-    } | {
-        section: {key: found.get(key) for key in ("num_images", "seed")}
-        | {key: found.get("settings", {}).get(key) for key in _SETTINGS}
-        for section in ("robustness", "calibration")
-        if (found := measurements.get(section)) is not None
+    The name of a fact is its key, or the first part of it.
+    """
+    data, measurements = results["facts"]["data"], results["measurements"]
+    evaluation = results["identity"].get("evaluation", {})
+    facts = {
+        "epochs": results["facts"]["epochs"],
+        "data": data["name"],
+        "classes": data["num_classes"],
+        "protocol": results["protocol"],
+        "limit of test batches": evaluation.get("trainer.limit_test_batches"),
     }
+    if "test" in data:
+        facts["test images"] = data["test"]
+    if "train" in data:  # of which each seed may hold out others
+        facts["train images", data.get("val")] = data["train"]
+    for kind, planes in measurements["planes"].items():
+        facts |= {f"{key} of {kind} planes": planes[key] for key in PLANE_KEYS}
+        facts[f"zoom_levels of {kind} planes"] = [*planes.get("zoom_levels", ())]
+    if robustness := measurements.get("robustness"):
+        told = robustness | robustness.get("settings", {})
+        facts |= {f"{key} of robustness": told.get(key) for key in _ATTACKED_WITH}
+    if calibration := measurements.get("calibration"):
+        facts["num_images of calibration"] = calibration.get("num_images")
+        facts |= {key: evaluation[key] for key in evaluation if key.startswith("calibration.")}
+    return facts
 
 
 def _short(value: Any) -> str:

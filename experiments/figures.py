@@ -8,7 +8,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from regularizer_collection.callbacks.plane_figure import class_colors
+from regularizer_collection.callbacks.plane_figure import draw_class_map
+from regularizer_collection.experiments.collect import network_counts
 from regularizer_collection.experiments.excess_smoothness import (
     excess_table,
     network_points,
@@ -101,15 +102,8 @@ def class_map_figure(results: Results) -> Figure:
             if zoom not in _random_maps(run):
                 axis.set_axis_off()
                 continue
-            axis.imshow(
-                decode_map(_random_maps(run)[zoom]),
-                cmap=class_colors(run["facts"]["data"]["num_classes"]),
-                vmin=-1.5,
-                vmax=run["facts"]["data"]["num_classes"] - 0.5,
-                interpolation="nearest",
-                origin="lower",
-                extent=(-half_width, half_width, -half_width, half_width),
-            )
+            class_map = decode_map(_random_maps(run)[zoom])
+            draw_class_map(axis, class_map, run["facts"]["data"]["num_classes"], half_width)
             axis.set_title(title(run), fontsize=8)
             axis.tick_params(labelsize=6)
             axis.set_ylabel(zoom.replace("_", " "), fontsize=8)
@@ -125,14 +119,7 @@ def data_plane_figure(results: Results) -> Figure:
         planes = run["measurements"]["planes"]["data"]
         maps = decode_map(planes["class_maps"])
         for axis, class_map, images in zip(column, maps, planes["image_indices"], strict=False):
-            axis.imshow(
-                class_map,
-                cmap=class_colors(run["facts"]["data"]["num_classes"]),
-                vmin=-1.5,
-                vmax=run["facts"]["data"]["num_classes"] - 0.5,
-                interpolation="nearest",
-                origin="lower",
-            )
+            draw_class_map(axis, class_map, run["facts"]["data"]["num_classes"])
             axis.set_title(title(run), fontsize=8)
             axis.set_xticks([])
             axis.set_yticks([])
@@ -211,8 +198,8 @@ def _random_maps(run: dict[str, Any]) -> dict[str, Any]:
 
 def _with_numbers(df: pd.DataFrame, variants: pd.Index) -> list[str]:
     """Writes how many networks stand behind each name."""
-    networks = df.drop_duplicates(["variant", "seed", "fingerprint"])["variant"].value_counts()
-    return [f"{variant} (n = {networks.get(variant, 0)})" for variant in variants]
+    counts = network_counts(df)
+    return [f"{variant} (n = {counts.get(variant, 0)})" for variant in variants]
 
 
 def _firsts(results: Results) -> Results:

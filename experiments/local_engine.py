@@ -14,6 +14,7 @@ import torch
 from regularizer_collection.experiments.machine import free_memory, usable_cores
 from regularizer_collection.experiments.progress import StudyProgress
 from regularizer_collection.experiments.run import Run
+from regularizer_collection.functional.checks import check_at_least
 from regularizer_collection.runtime.results_file import NAME, read_results
 
 _SECONDS_BETWEEN_LOOKS = 2.0
@@ -30,8 +31,8 @@ def number_of_jobs(asked: int | None, runs: Sequence[Run] = ()) -> int:
     Raises:
         ValueError: If it is below 1.
     """
-    if asked is not None and asked < 1:
-        raise ValueError(f"jobs is {asked}; give 1 or more")
+    if asked is not None:
+        check_at_least("jobs", asked, 1)
     gpus = len(visible_gpus())
     greediest = max((run.devices or gpus for run in runs), default=1) if gpus else 1
     on_gpus = max(1, gpus // greediest) if gpus else 0

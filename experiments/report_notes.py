@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 
+from regularizer_collection.experiments.collect import per_network
 from regularizer_collection.experiments.robustness_tables import (
     first_version_notes,
     masking_notes,
@@ -92,8 +93,7 @@ def reading_notes(df: pd.DataFrame, results: list[dict[str, Any]], baseline: str
 
 def _best_on_validation(df: pd.DataFrame) -> list[str]:
     """Names the variant that images which nobody trained or tested on speak for."""
-    per_run = df.drop_duplicates(["variant", "seed", "fingerprint"])
-    means = per_run.groupby("variant")["val_accuracy"].mean()
+    means = per_network(df).groupby("variant")["val_accuracy"].mean()
     if len(means) < 2 or means.isna().any():
         return []
     return [

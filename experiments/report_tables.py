@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from regularizer_collection.experiments.collect import PLANE_KEYS
+from regularizer_collection.experiments.collect import PLANE_KEYS, network_counts
 from regularizer_collection.experiments.excess_smoothness import excess_table, network_points
 from regularizer_collection.experiments.measure_correlations import correlated, correlation_tables
 from regularizer_collection.experiments.page import column_title
@@ -65,8 +65,8 @@ def report_tables(
     accuracy = accuracy_table(df, baseline)
     if is_on_its_data(results):
         accuracy = accuracy.join(source_accuracy())
-    tables = {"Test accuracy (%)": CountedTable(accuracy, _networks(df))}
-    measured_on = {kind: _networks(df[df["kind"] == kind]) for kind in df["kind"].unique()}
+    tables = {"Test accuracy (%)": CountedTable(accuracy, network_counts(df))}
+    measured_on = {kind: network_counts(df[df["kind"] == kind]) for kind in df["kind"].unique()}
     if "data" in measured_on:
         density = density_table(df, baseline)
         tables[DENSITY] = CountedTable(density, density["networks"])
@@ -105,11 +105,6 @@ def report_tables(
             for name, table in of_random.items()
         }
     return tables
-
-
-def _networks(df: pd.DataFrame) -> pd.Series:
-    """Counts the networks of each variant."""
-    return df.drop_duplicates(["variant", "seed", "fingerprint"])["variant"].value_counts()
 
 
 def _same_planes(results: list[dict[str, Any]]) -> list[tuple[str, int, dict[str, Any]]]:

@@ -12,6 +12,8 @@ _ACCURACY = {
     "jacobi_no_dropout": "45.332 +/- 1.424",
     "svb": "50.208 +/- 0.278",
 }
+VARIANTS = tuple(_ACCURACY)
+"""The variants of the source experiment, in the order of its table."""
 
 DIFFERENCES = (
     "The source's runs last 50 epochs, with 5 seeds.",

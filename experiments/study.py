@@ -8,11 +8,11 @@ from typing import Literal
 from regularizer_collection.experiments.grid import grid_points
 from regularizer_collection.experiments.local_engine import number_of_jobs, run_side_by_side
 from regularizer_collection.experiments.run import Run
+from regularizer_collection.experiments.source_experiment import VARIANTS
 from regularizer_collection.runtime.arguments import command_to_type
 from regularizer_collection.runtime.config_files import find_config
 from regularizer_collection.runtime.paths import full_path
 
-VARIANTS = ("no_reg", "l2", "jacobi", "jacobi_no_dropout", "svb")
 SEEDS = (0, 1, 2, 3, 4)
 _OF_THE_STUDY = {
     "--seed_everything": "--seeds",

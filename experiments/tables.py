@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from regularizer_collection.experiments.study import VARIANTS
+from regularizer_collection.experiments.collect import per_network
+from regularizer_collection.experiments.source_experiment import VARIANTS
 from regularizer_collection.functional.statistics import (
     Comparison,
     compare_networks,
@@ -35,10 +36,10 @@ def accuracy_table(df: pd.DataFrame, baseline: str = BASELINE) -> pd.DataFrame:
         ``difference`` from the baseline with ``difference_interval`` (Welch), in points; where
         images were held out, ``validation accuracy`` as text too, after the last epoch.
     """
-    per_run = df.drop_duplicates(["variant", "seed", "fingerprint"])
+    networks = per_network(df)
     accuracies = {
-        variant: 100 * per_run.loc[per_run["variant"] == variant, "test_accuracy"].to_numpy()
-        for variant in in_order(per_run["variant"])
+        variant: 100 * networks.loc[networks["variant"] == variant, "test_accuracy"].to_numpy()
+        for variant in in_order(networks["variant"])
     }
     rows = {}
     for variant, values in accuracies.items():
@@ -53,7 +54,7 @@ def accuracy_table(df: pd.DataFrame, baseline: str = BASELINE) -> pd.DataFrame:
             comparison = welch(values, accuracies[baseline])
             rows[variant]["difference"] = comparison.difference
             rows[variant]["difference_interval"] = comparison.half_width
-        validated = 100 * per_run.loc[per_run["variant"] == variant, "val_accuracy"]
+        validated = 100 * networks.loc[networks["variant"] == variant, "val_accuracy"]
         if validated.notna().all():
             text = interval_text(*confidence_interval(validated), 3)
             rows[variant]["validation accuracy"] = text
@@ -244,7 +245,7 @@ def ratio_text(row: pd.Series) -> str:
 
 
 def in_order(variants: Iterable[str]) -> list[str]:
-    """Lists the variants as the study does, others after them."""
+    """Lists the variants of the source experiment in its order, others after them."""
     present = set(variants)
     known = [variant for variant in VARIANTS if variant in present]
     return known + sorted(present - set(VARIANTS))

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from regularizer_collection.functional.checks import check_at_least, check_between
+
 NO_CLASS = -1
 """Label of a point that was evaluated and has no class."""
 
@@ -61,10 +63,10 @@ def adaptive_map(
 
     Of the points filled in, a random sample is evaluated and corrected. From k disagreements among
     n of them, the upper 95 % bound of Clopper and Pearson (1934) on the share of disagreements,
-    times the share of points filled in, bounds the share over the whole map. It is that of the map
-    before the correction, for sampling with replacement, and so a little too high for both reasons.
-    It is a bound for each map, of which one in twenty may be wrong, and on labels, not on measures:
-    a wrong point may hide four edges. :func:`pooled_bound` speaks of the mean over many maps.
+    times the share of points filled in, bounds the share over the whole map. It is of the map
+    before the correction and takes the sample as drawn with replacement, both of which make it a
+    little too high. One map in twenty may exceed its bound, and the bound is on labels, not on
+    measures: a wrong point may hide four edges. :func:`pooled_bound` bounds the mean of many maps.
 
     Args:
         evaluate: Gives the classes (at least -1) of the points with some flat indices; takes and
@@ -83,14 +85,10 @@ def adaptive_map(
     Raises:
         ValueError: An argument is out of its range.
     """
-    if resolution < 2:
-        raise ValueError(f"resolution is {resolution}; expected at least 2 points along a side")
-    if coarse_step < 1:
-        raise ValueError(f"coarse_step is {coarse_step}; expected at least 1 (1: every point)")
-    if num_checked < 1:
-        raise ValueError(f"num_checked is {num_checked}; expected at least 1, such as 1000")
-    if not 0 <= max_disagreement <= 1:
-        raise ValueError(f"max_disagreement is {max_disagreement}; expected a share from 0 to 1")
+    check_at_least("resolution", resolution, 2)
+    check_at_least("coarse_step", coarse_step, 1)
+    check_at_least("num_checked", num_checked, 1)
+    check_between("max_disagreement", max_disagreement, 0, 1)
 
     labels = torch.full((resolution * resolution,), _UNKNOWN)
     cells = _evaluate_where_classes_meet(evaluate, labels, resolution, coarse_step)

@@ -103,20 +103,18 @@ def fmn_l2(
     images: Tensor,
     labels: Tensor,
     num_steps: int = 100,
-    gamma: float = 0.05,
 ) -> Tensor:
     """Finds the nearest pixels of another class: the fast minimum-norm attack, Euclidean.
 
     Pintor et al. 2021 (arXiv 2102.12827), algorithm 1: an ascent of the negative margin within a
     ball that shrinks by a share gamma while the image is misclassified and grows while it is not;
-    step length and gamma fall along a cosine.
+    step length and gamma, 0.05 at first, fall along a cosine.
 
     Args:
         model: Maps pixels [batch, channels, height, width] to logits, in eval mode.
         images: Pixels [batch, channels, height, width].
         labels: Classes [batch].
         num_steps: Number of steps.
-        gamma: Relative change of the ball's radius in the first step.
 
     Returns:
         Pixels [batch, channels, height, width]: the nearest found of another class, the image
@@ -144,7 +142,7 @@ def fmn_l2(
         if step == num_steps:
             break
         cosine = (1 + math.cos(math.pi * step / num_steps)) / 2
-        share = 0.001 + (gamma - 0.001) * cosine
+        share = 0.001 + (0.05 - 0.001) * cosine
         # As long as nothing was found, just beyond the boundary of the linear model, and further
         # in every step, to make up for what the box of pixels cuts off.
         linear = (length + margins.detach().abs() / slope) * 1.001
@@ -164,8 +162,6 @@ def direction_distance(
     images: Tensor,
     labels: Tensor,
     directions: Tensor,
-    furthest: float = 256.0,
-    precision: float = 0.01,
 ) -> Tensor:
     """Finds how far along a direction the class first changes, on a grid of doubled distances.
 
@@ -176,11 +172,10 @@ def direction_distance(
         images: Pixels [batch, channels, height, width].
         labels: Classes [batch] from which a change counts.
         directions: Directions of length 1 [batch, channels, height, width].
-        furthest: Longest distance tried.
-        precision: Relative width at which the bisection stops.
 
     Returns:
-        Distances [batch]; 0 where the image is misclassified, infinite where nothing changed.
+        Distances [batch], to one per cent; 0 where the image is misclassified, infinite where
+        nothing changed up to 256.
     """
     low = images.new_zeros(len(images))
     high = torch.full_like(low, math.inf)
@@ -192,12 +187,12 @@ def direction_distance(
         high[chosen[has_changed]] = distance[has_changed]
         low[chosen[~has_changed]] = distance[~has_changed]
 
-    for distance in (0.0, *(furthest / 2**n for n in range(9, -1, -1))):
+    for distance in (0.0, *(2.0**n for n in range(-1, 9))):
         unchanged = high.isinf().nonzero().flatten()
         if len(unchanged):
             narrow(unchanged, low.new_full((len(unchanged),), distance))
     while True:
-        is_wide = high.isfinite() & (high - low > precision * high) & (high > 1e-6)
+        is_wide = high.isfinite() & (high - low > 0.01 * high) & (high > 1e-6)
         wide = is_wide.nonzero().flatten()
         if not len(wide):
             return high

@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
+_NUM_DRAWS = 100
+
 
 def negative_log_likelihood(logits: Tensor, labels: Tensor) -> Tensor:
     """Returns -log p of the label [samples], a proper score."""
@@ -61,25 +63,21 @@ def reliability_bins(confidence: Tensor, is_right: Tensor, num_bins: int = 15) -
     return ReliabilityBins(means[0], means[1], torch.tensor([part.shape[1] for part in parts]))
 
 
-def error_if_calibrated(
-    confidence: Tensor, num_bins: int = 15, num_draws: int = 100, seed: int = 0
-) -> float:
+def error_if_calibrated(confidence: Tensor) -> float:
     """Estimates the calibration error that perfect confidences would show, from chance alone.
 
-    Right and wrong are drawn with the confidences as probabilities. An error of about this much
-    says nothing against a network; it is no part of a larger one that could be subtracted.
+    Right and wrong are drawn with the confidences as probabilities, and the errors of 100 draws
+    averaged. An error of about this much says nothing against a network; it is no part of a larger
+    one that could be subtracted.
 
     Args:
         confidence: Probability of the predicted class [samples].
-        num_bins: Number of bins.
-        num_draws: Number of draws that are averaged.
-        seed: Seed of the draws.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(0)
     confidence = confidence.double().cpu()
     errors = [
-        reliability_bins(confidence, torch.bernoulli(confidence, generator=generator), num_bins)
-        for _ in range(num_draws)
+        reliability_bins(confidence, torch.bernoulli(confidence, generator=generator))
+        for _ in range(_NUM_DRAWS)
     ]
     return float(np.mean([bins.error for bins in errors]))
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from regularizer_collection.functional.adaptive_map import NO_CLASS, ClassMap, adaptive_map
 from regularizer_collection.functional.batch_sizes import in_few_sizes
+from regularizer_collection.functional.checks import check_at_least
 
 
 def random_directions(shape: Sequence[int], generator: torch.Generator) -> Tensor:
@@ -134,8 +135,7 @@ def classify_plane_with_error(
         ValueError: An argument is out of its range, or the shapes do not fit.
     """
     _check_plane(image, directions, zoom, resolution)
-    if chunk_size < 1:
-        raise ValueError(f"chunk_size is {chunk_size}; expected at least 1, such as 500")
+    check_at_least("chunk_size", chunk_size, 1)
     if mode not in ("exact", "adaptive"):
         raise ValueError(f"mode is {mode!r}; expected 'exact' or 'adaptive'")
 
@@ -168,5 +168,4 @@ def _check_plane(image: Tensor, directions: Tensor, zoom: float, resolution: int
         )
     if not 0 < zoom < math.inf:
         raise ValueError(f"zoom is {zoom}; expected a positive finite number, such as 0.01")
-    if resolution < 2:
-        raise ValueError(f"resolution is {resolution}; expected at least 2 points along a side")
+    check_at_least("resolution", resolution, 2)

@@ -4,6 +4,7 @@ from typing import Any
 
 from torch.optim import Optimizer
 
+from regularizer_collection.functional.checks import check_at_least
 from regularizer_collection.lightning_modules.classifier import Classifier
 
 
@@ -27,8 +28,7 @@ class L2Classifier(Classifier):
     def __init__(
         self, weight_decay: float = 0.0005, decay_biases_and_norms: bool = True, **kwargs: Any
     ) -> None:
-        if not weight_decay >= 0:
-            raise ValueError(f"weight_decay is {weight_decay}; give 0 or more")
+        check_at_least("weight_decay", weight_decay, 0)
         super().__init__(**kwargs)
         self.weight_decay = weight_decay
         self.decay_biases_and_norms = decay_biases_and_norms

@@ -225,6 +225,15 @@ def test_every_n_epochs_measures_the_cheap_planes_and_changes_no_weight(make_tra
     torch.testing.assert_close(measured.state_dict(), plain.state_dict(), rtol=0, atol=0)
 
 
+def test_an_epoch_without_cheap_planes_ends_as_any(make_trainer, tiny_data):
+    evaluation = Evaluation(plane_sets=[], every_n_epochs=1)
+    trainer = make_trainer(max_epochs=2, callbacks=[evaluation])
+    backbone = nn.Sequential(nn.Flatten(), nn.Linear(3072, 100))
+    trainer.fit(NoRegClassifier(backbone), tiny_data)
+    assert trainer.current_epoch == 2
+    assert evaluation.record == {}
+
+
 def test_the_log_says_which_planes_were_redone(make_trainer, tiny_data, caplog, monkeypatch):
     redone = ClassMap(torch.zeros(21, 21, dtype=torch.int64), redone=True)
     monkeypatch.setattr(

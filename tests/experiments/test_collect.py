@@ -50,7 +50,7 @@ def test_another_schema_version_is_refused_by_name(leave, tmp_path):
         ({"epochs": 15}, r"seed_1/results.json and .*seed_0/results.json .* epochs 15 here and 50"),
         ({"data": {"name": "CIFAR100DataModule", "num_classes": 10}}, "classes 10 here and 100"),
         ({"data": {"name": "Shapes100", "num_classes": 100}}, 'data "Shapes100" here'),
-        ({"num_planes": 5}, "image_indices .* of random planes here and "),
+        ({"num_planes": 5}, "image_indices of random planes .* here and "),
         ({"protocol": "stable"}, 'protocol "stable" here and "source" there'),
         ({"fingerprint": "other"}, "settings of fingerprint other here and fingerprint of svb"),
     ],
@@ -74,6 +74,26 @@ def test_other_images_of_the_same_name_do_not_belong_together(split, leave, tmp_
         load_results(tmp_path)
 
 
+def test_images_are_compared_with_those_of_the_first_run_that_recorded_them(leave, tmp_path):
+    data = {"name": "CIFAR100DataModule", "num_classes": 100}
+    leave("jacobi", 0, data=data)
+    leave("l2", 0, data=data | {"test": "a"})
+    leave("svb", 0, data=data | {"test": "b"})
+    with pytest.raises(ValueError, match='svb.* and .*l2.* test images "b" here and "a" there'):
+        load_results(tmp_path)
+
+
+@pytest.mark.parametrize("key", ["calibration.num_foreign", "calibration.seed"])
+def test_other_foreign_images_do_not_belong_together(key, leave, tmp_path):
+    def identity(variant, value):
+        return Identity(variant, 0, {}, evaluation={key: value}).to_dict()
+
+    leave("l2", 0, identity=identity("l2", 1))
+    leave("svb", 0, identity=identity("svb", 2))
+    with pytest.raises(ValueError, match=f"{key} 2 here and 1 there"):
+        load_results(tmp_path)
+
+
 def test_what_is_held_out_may_differ_between_seeds(leave, tmp_path):
     data = {"name": "CIFAR100DataModule", "num_classes": 100, "test": "a"}
     leave("svb", 0, data=data | {"val": "b", "train": "c"})
@@ -84,18 +104,26 @@ def test_what_is_held_out_may_differ_between_seeds(leave, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"num_images": 5}, "num_images 6 of robustness here and 5 there"),
-        ({"settings": {"version": 2}}, "version null of robustness here and 2 there"),
-        ({"settings": {"num_steps": 9}}, "num_steps null of robustness here and 9 there"),
+        ({"num_images": 5}, "num_images of robustness 5 here and 6 there"),
+        ({"settings": {"version": 2}}, "version of robustness 2 here and null there"),
+        ({"settings": {"num_steps": 9}}, "num_steps of robustness 9 here and null there"),
     ],
     ids=["images", "meaning", "attacks"],
 )
 def test_other_attacks_or_on_other_images_do_not_belong_together(change, message, leave, tmp_path):
-    leave("svb", 0)
-    path = leave("l2", 0)
-    results = json.loads(path.read_text())
-    results["measurements"]["robustness"] |= change
+    def measured(variant, seed, change):
+        path = leave(variant, seed)
+        results = json.loads(path.read_text())
+        results["measurements"]["robustness"] |= change
+        path.write_text(json.dumps(results))
+        return path, results
+
+    # The first, in the order of paths, was not attacked at all.
+    path, results = measured("l2", 0, {})
+    del results["measurements"]["robustness"]
     path.write_text(json.dumps(results))
+    leave("l2", 1)
+    measured("svb", 0, change)
     with pytest.raises(ValueError, match=message):
         load_results(tmp_path)
 
@@ -173,7 +201,7 @@ def test_other_planes_between_images_are_refused(leave, tmp_path):
     results["measurements"]["planes"]["data"]["resolution"] = 7
     path.write_text(json.dumps(results))
     leave("svb", 1)
-    with pytest.raises(ValueError, match=r"resolution 6 of data planes here and 7 there"):
+    with pytest.raises(ValueError, match=r"resolution of data planes 6 here and 7 there"):
         collect_results(tmp_path)
 
 

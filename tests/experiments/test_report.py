@@ -10,7 +10,8 @@ from regularizer_collection.__main__ import main
 from regularizer_collection.experiments.collect import load_results
 from regularizer_collection.experiments.report import with_summary
 from regularizer_collection.experiments.run import PROJECT
-from regularizer_collection.experiments.study import SEEDS, VARIANTS
+from regularizer_collection.experiments.source_experiment import VARIANTS
+from regularizer_collection.experiments.study import SEEDS
 from regularizer_collection.functional.packed_maps import encode_map
 from tests.experiments.conftest import NUM_TRIPLETS, ZOOMS, leave_results
 

@@ -11,7 +11,8 @@ from regularizer_collection.experiments import (
     density_table,
     tv_table,
 )
-from regularizer_collection.experiments.study import SEEDS, VARIANTS
+from regularizer_collection.experiments.source_experiment import VARIANTS
+from regularizer_collection.experiments.study import SEEDS
 from regularizer_collection.experiments.tables import agreement_table, interval_text, ratio_text
 from regularizer_collection.functional.statistics import compare_networks, holm, log_of_means
 
