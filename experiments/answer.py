@@ -56,6 +56,8 @@ def _ratio(row: pd.Series) -> str:
 
 
 def _in_words(row: pd.Series) -> str:
+    if math.isnan(row["low"]) and row["networks"] > 1 and not math.isnan(row["ratio"]):
+        return " (no interval)"
     return "" if math.isnan(row["low"]) else f" ({row['verdict']})"
 
 

@@ -75,12 +75,13 @@ def excess_table(points: pd.DataFrame, baseline: str = BASELINE) -> pd.DataFrame
         baseline: Variant that the others are compared with.
 
     Returns:
-        Rows: variants. Columns: ``networks`` whose excess is known, ``ratio`` = exp(mean excess -
-        that of the baseline's networks, 0 where it is not known), ``low`` and ``high`` ends of the
-        simultaneous 95 % interval (Dunnett) where all groups have two or more, else NaN. Empty
-        where no variant but the baseline has a known excess. There is no interval either unless
-        all networks of the baseline were measured on their way: what a band of fewer errs by is
-        common to all networks of a variant, whose spread does not show it.
+        Rows: variants. Columns: ``networks`` whose excess is known, ``to its epochs`` = exp(mean
+        excess), ``ratio`` = exp(mean excess - that of the baseline's networks, 0 where it is not
+        known), which takes out by how much these lie off their own epochs, ``low`` and ``high``
+        ends of its simultaneous 95 % interval (Dunnett) where all groups have two or more, else
+        NaN. Empty where no variant but the baseline has a known excess. There is no interval either
+        unless all networks of the baseline were measured on their way: what a band of fewer errs by
+        is common to all networks of a variant, whose spread does not show it.
     """
     is_whole_band = points.loc[points["variant"] == baseline, "is_in_band"].all()
     groups = {
@@ -95,6 +96,7 @@ def excess_table(points: pd.DataFrame, baseline: str = BASELINE) -> pd.DataFrame
     rows = {
         variant: {
             "networks": len(group),
+            "to its epochs": np.exp(group.mean()),
             "ratio": np.exp(group.mean() - level),
             "low": np.nan,
             "high": np.nan,

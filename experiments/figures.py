@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from regularizer_collection.callbacks.plane_figure import draw_class_map
-from regularizer_collection.experiments.collect import network_counts
+from regularizer_collection.experiments.collect import network_counts, per_network
 from regularizer_collection.experiments.excess_smoothness import (
     excess_table,
     network_points,
@@ -39,7 +39,7 @@ def accuracy_figure(df: pd.DataFrame) -> Figure:
     figure, (axis,) = row_figure(names)
     _draw_means(axis, names, table, color="#7f9dbd", marker="|", markersize=16, mew=2)
     for row, variant in enumerate(table.index):
-        runs = df[df["variant"] == variant].drop_duplicates("seed")
+        runs = per_network(df[df["variant"] == variant])
         offsets = np.linspace(-0.15, 0.15, len(runs)) if len(runs) > 1 else [0]
         for offset, seed, accuracy in zip(
             offsets, runs["seed"], runs["test_accuracy"], strict=True
@@ -167,7 +167,7 @@ def _draw_excess(axis: Axes, names: Sequence[str], table: pd.DataFrame, baseline
     draw_rows(axis, names, table["ratio"], table["low"], table["high"])
     axis.axvline(1, color="0.7", lw=1)
     interval = "simultaneous 95 % interval" if table["low"].notna().any() else "no interval"
-    axis.set_xlabel(f"density at equal accuracy / that of {plain(baseline)}\n({interval})")
+    axis.set_xlabel(f"density at equal accuracy / {plain(baseline)}'s final networks\n({interval})")
 
 
 def spectrum_figure(results: Results) -> Figure:

@@ -75,7 +75,7 @@ def markdown_page(
     """
     parts = [f"# {_TITLE}", *(f"\n{paragraph}" for paragraph in opening)]
     for name, table in tables.items():
-        parts += [f"\n## {name}\n", _written(table).rename(index=_escaped).to_markdown()]
+        parts += [f"\n## {name}\n", markdown_table(_written(table))]
     parts += ["\n## Notes\n", *(f"- {note}" for note in notes)]
     return "\n".join(parts) + "\n"
 
@@ -123,9 +123,13 @@ def html_page(
     return "\n".join(parts) + "\n"
 
 
-def _escaped(row: object) -> str:
-    """Keeps a variant's name from ending its cell."""
-    return str(row).replace("|", "\\|")
+def markdown_table(table: pd.DataFrame) -> str:
+    """Writes a table whose names cannot end their cell."""
+    return table.rename(index=_escaped, columns=_escaped).to_markdown()
+
+
+def _escaped(name: object) -> str:
+    return str(name).replace("|", "\\|")
 
 
 def _heading(name: str) -> str:
@@ -171,7 +175,7 @@ def _with_interval(mean: float, half_width: float) -> str:
     """Writes a mean to the second digit of its interval's half-width."""
     if half_width != half_width:
         return _word(mean)
-    if half_width == 0:
+    if half_width <= 1e-12 * abs(mean):  # equal values, but for the rounding of their sum
         return f"{_word(mean)} \N{PLUS-MINUS SIGN} 0"
     digits = 1 - math.floor(math.log10(half_width))
     numbers = (f"{round(number, digits):.{max(digits, 0)}f}" for number in (mean, half_width))

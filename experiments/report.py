@@ -19,7 +19,7 @@ from regularizer_collection.experiments.figures import (
     tv_figure,
 )
 from regularizer_collection.experiments.marked_part import replace_part
-from regularizer_collection.experiments.page import html_page, markdown_page
+from regularizer_collection.experiments.page import html_page, markdown_page, markdown_table
 from regularizer_collection.experiments.report_notes import reading_notes, what_was_run
 from regularizer_collection.experiments.report_tables import (
     DENSITY,
@@ -117,7 +117,7 @@ def with_summary(
             for zoom in sorted(df["zoom"].dropna().unique(), reverse=True)
         }
     rows = pd.DataFrame(columns).reindex(accuracy.index).fillna("")
-    return replace_part(text, part, f"{what_was_run(results)}\n\n{rows.to_markdown()}")
+    return replace_part(text, part, f"{what_was_run(results)}\n\n{markdown_table(rows)}")
 
 
 def _pgd_column(attacked: list[dict[str, Any]], networks: Counter[str]) -> dict[str, str]:

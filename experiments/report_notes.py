@@ -21,7 +21,10 @@ def what_was_run(results: list[dict[str, Any]]) -> str:
     protocols = " and ".join(sorted({run["protocol"] for run in results}))
     epochs = " and ".join(str(n) for n in sorted({run["facts"]["epochs"] for run in results}))
     kinds = sorted({kind for run in results for kind in run["measurements"]["planes"]})
-    planes = ", ".join(f"{_numbers_of_planes(results, kind)} {_KINDS[kind]}" for kind in kinds)
+    planes = ", ".join(
+        f"{_numbers_of_planes(results, kind)} {_KINDS.get(kind, f'{kind} planes')}"
+        for kind in kinds
+    )
     runs_on: dict[str, list[dict[str, Any]]] = {}
     for run in results:
         runs_on.setdefault(_machine(run["facts"]), []).append(run)
@@ -88,7 +91,11 @@ def reading_notes(df: pd.DataFrame, results: list[dict[str, Any]], baseline: str
     attacked = measured(results, "robustness")
     notes += [*masking_notes(attacked), *first_version_notes(attacked)]
     notes.append("Total variation depends on how classes are numbered; boundary length does not.")
-    return [*notes, *DIFFERENCES] if is_on_its_data(results) else notes
+    if not is_on_its_data(results):
+        return notes
+    if any(run["protocol"] != "source" for run in results):
+        notes.append("The source clipped no gradients; some of these runs or all did.")
+    return [*notes, *DIFFERENCES]
 
 
 def _best_on_validation(df: pd.DataFrame) -> list[str]:

@@ -81,7 +81,7 @@ def report_tables(
         tables[name] = CountedTable(agreement, Counter(variant for variant, *_ in same))
         excess = excess_table(network_points(results, baseline), baseline)
         if not excess.empty:
-            name = f"Boundary density at equal accuracy (ratio to {baseline} on its way)"
+            name = f"Boundary density at equal accuracy (ratio to {baseline}'s final networks)"
             tables[name] = CountedTable(excess, excess["networks"])
     if "adversarial" in measured_on:
         for measure, unit in (("boundary_density", "1 / input unit"), ("distance", "input units")):

@@ -94,16 +94,18 @@ def distance_table(results: Sequence[Run], baseline: str = BASELINE) -> pd.DataF
     """Compares the distance to the nearest other class with that of a baseline.
 
     On the images that all networks of both classify rightly, since a more accurate network is right
-    about images that lie nearer to a boundary. Networks and images are random, see
-    :func:`compare_networks`; the difference of logarithms is a ratio of geometric means.
+    about images that lie nearer to a boundary, and that the search moved to another class in all of
+    them. Networks and images are random, see :func:`compare_networks`; the difference of logarithms
+    is a ratio of geometric means.
 
     Args:
         results: Loaded results whose robustness is known.
         baseline: Variant that the others are compared with.
 
     Returns:
-        Rows: variants but the baseline. Columns: ``networks``, ``images``, ``ratio`` to the
-        baseline, ``low`` and ``high`` ends of its 95 % interval; NaN where a variant has one
+        Rows: variants but the baseline. Columns: ``networks``, ``images``, ``right, not moved``
+        (images that were left out because the search failed in one or more networks), ``ratio`` to
+        the baseline, ``low`` and ``high`` ends of its 95 % interval; NaN where a variant has one
         network. A variant that shares no image with the baseline has no row.
     """
     logs = {
@@ -114,12 +116,14 @@ def distance_table(results: Sequence[Run], baseline: str = BASELINE) -> pd.DataF
     for variant, ours in logs.items():
         if variant == baseline or baseline not in logs:
             continue
-        both = pd.concat([ours, logs[baseline]]).dropna(axis=1)
+        right = pd.concat([ours, logs[baseline]]).dropna(axis=1)
+        both = right.loc[:, np.isfinite(right).all()]
         if both.shape[1]:
             compared = compare_networks(both.iloc[: len(ours)], both.iloc[len(ours) :])
             rows[variant] = {
                 "networks": len(ours),
                 "images": both.shape[1],
+                "right, not moved": right.shape[1] - both.shape[1],
                 "ratio": math.exp(compared.difference),
                 "low": math.exp(compared.difference - compared.half_width),
                 "high": math.exp(compared.difference + compared.half_width),
@@ -128,10 +132,10 @@ def distance_table(results: Sequence[Run], baseline: str = BASELINE) -> pd.DataF
 
 
 def _log_distances(run: Run) -> dict[int, float]:
-    """Returns the logarithm of each image's distance; NaN if it is wrong or was not moved."""
+    """Returns the logarithm of each image's distance; NaN if it is wrong, infinite if not moved."""
     record = run["measurements"]["robustness"]
-    images = zip(record["image_indices"], record["values"]["distance"], strict=True)
-    return {index: math.log(length) if length else math.nan for index, length in images}
+    lengths = (math.inf if d is None else d or math.nan for d in record["values"]["distance"])
+    return dict(zip(record["image_indices"], map(math.log, lengths), strict=True))
 
 
 def first_version_notes(results: Sequence[Run]) -> list[str]:
@@ -147,7 +151,8 @@ def first_version_notes(results: Sequence[Run]) -> list[str]:
     return [
         f"Robustness of {len(first)} networks is of the first version: its fog is rougher than the "
         "published one, its flatness counts images that no search moved as 0, and its search for "
-        "the nearest image of another class missed some, which count as infinitely far."
+        "the nearest image of another class missed some, which count as infinitely far in medians "
+        "and are left out of ratios."
     ]
 
 

@@ -92,13 +92,14 @@ def density_table(df: pd.DataFrame, baseline: str = BASELINE) -> pd.DataFrame:
     equal = holm(equivalence(comparison, margin) for comparison in comparisons.values())
     for variant, p_differ, p_equal in zip(comparisons, differ, equal, strict=True):
         comparison = comparisons[variant]
+        numbers = len(matrices[variant]), len(matrices[baseline])
         difference, half_width = comparison.difference, comparison.half_width
         rows[variant] |= {
             "ratio": math.exp(difference),
             "low": math.exp(difference - half_width),
             "high": math.exp(difference + half_width),
             "p (Holm)": p_differ,
-            "verdict": _verdict(comparison, p_differ, p_equal),
+            "verdict": _verdict(comparison, p_differ, p_equal, numbers),
         }
     return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -113,16 +114,23 @@ def mean_table(df: pd.DataFrame, kind: str, measure: str) -> pd.DataFrame:
 
     Returns:
         Rows: variants that were measured on such planes. Columns: ``mean``, ``conf_interval``
-        (half-width of the 95 % interval over networks; NaN for a single one).
+        (half-width of the 95 % interval over networks; NaN for a single one). Where a value is
+        missing, such as the distance to a class that was not found, also ``not_reached``, the share
+        of such planes, which the mean leaves out; a variant of which a network has nothing but such
+        planes has no mean.
     """
     chosen = df[df["kind"] == kind]
+    values = pd.to_numeric(chosen[measure])
     rows = {}
     for variant in in_order(chosen["variant"]):
-        ours = chosen[chosen["variant"] == variant]
-        means = ours.groupby(["seed", "fingerprint"])[measure].mean()
-        rows[variant] = dict(
-            zip(("mean", "conf_interval"), confidence_interval(means), strict=True)
-        )
+        is_ours = chosen["variant"] == variant
+        ours = values[is_ours]
+        means = ours.groupby([chosen["seed"], chosen["fingerprint"]]).mean()
+        is_known = means.notna().all()
+        mean, half_width = confidence_interval(means) if is_known else (math.nan, math.nan)
+        rows[variant] = {"mean": mean, "conf_interval": half_width}
+        if values.isna().any():
+            rows[variant]["not_reached"] = ours.isna().mean()
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
@@ -267,11 +275,14 @@ def _ratio(matrix: pd.DataFrame, baseline: pd.DataFrame) -> Comparison:
     )
 
 
-def _verdict(comparison: Comparison, p_differ: float, p_equal: float) -> str:
+def _verdict(
+    comparison: Comparison, p_differ: float, p_equal: float, numbers: tuple[int, int]
+) -> str:
     if math.isnan(comparison.difference):
         return "a network without boundaries has no ratio"
     if math.isnan(p_differ):
-        return "one network: nothing follows about the regularizer"
+        reason = "one network" if min(numbers) == 1 else "one plane, or no spread"
+        return f"{reason}: nothing follows about the regularizer"
     if p_differ < 0.05:
         return "denser" if comparison.difference > 0 else "smoother"
     if p_equal < 0.05:

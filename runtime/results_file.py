@@ -11,6 +11,10 @@ from regularizer_collection.runtime.identity import NOT_RECORDED, Identity
 
 NAME = "results.json"
 SCHEMA_VERSION = 2
+_KEYS = {
+    *("variant", "seed", "fingerprint", "protocol", "identity"),
+    *("facts", "test", "measurements", "history"),
+}
 
 
 def write_results(
@@ -64,12 +68,13 @@ def read_results(path: Path) -> dict[str, Any] | None:
     """
     try:
         results = json.loads(path.read_text())
-    except (OSError, ValueError):
+        version = results["schema_version"]
+        if version == 1:
+            results = _migrated(results)
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    if not isinstance(results, dict) or "schema_version" not in results:
+    if version in (1, SCHEMA_VERSION) and not results.keys() >= _KEYS:
         return None
-    if results["schema_version"] == 1:
-        results = _migrated(results)
     if "singular_value_quantiles" in results:  # which stood at the top before they were a section
         quantiles = results.pop("singular_value_quantiles")
         results["measurements"]["spectra"] = {"quantiles": quantiles}

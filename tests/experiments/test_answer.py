@@ -31,6 +31,15 @@ def test_several_seeds_have_an_interval():
     assert "intervals over networks" in said(results)
 
 
+def test_networks_without_an_interval_are_told():
+    results = [made_up(variant, seed) for variant in ("no_reg", "svb") for seed in range(2)]
+    for run in results:
+        planes = run["measurements"]["planes"]["data"]
+        planes["image_indices"] = planes["image_indices"][:1]
+        planes["values"] = {key: values[:1] for key, values in planes["values"].items()}
+    assert said(results).endswith("times as dense as no_reg's (no interval).")
+
+
 @pytest.mark.parametrize("variants", [("svb",), ("no_reg",)])
 def test_without_a_baseline_or_another_variant_there_is_no_answer(variants):
     assert said([made_up(variant, 0) for variant in variants]).startswith("No comparison: it needs")

@@ -79,7 +79,7 @@ def test_images_are_compared_with_those_of_the_first_run_that_recorded_them(leav
     leave("jacobi", 0, data=data)
     leave("l2", 0, data=data | {"test": "a"})
     leave("svb", 0, data=data | {"test": "b"})
-    with pytest.raises(ValueError, match='svb.* and .*l2.* test images "b" here and "a" there'):
+    with pytest.raises(ValueError, match=r'svb.* and .*l2.* test images "b" here and "a" there'):
         load_results(tmp_path)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from regularizer_collection.experiments.collect import tabulate
 from regularizer_collection.experiments.figure_layout import plain
-from regularizer_collection.experiments.figures import excess_smoothness_figure
+from regularizer_collection.experiments.figures import accuracy_figure, excess_smoothness_figure
 from regularizer_collection.experiments.report import _figures
 from tests.experiments.conftest import made_up
 
@@ -68,6 +68,15 @@ def test_no_two_variants_look_alike(figures):
     dots = [line for line in axis.lines if line.get_marker() not in ("None", "")]
     looks = {(line.get_color(), line.get_marker()) for line in dots}
     assert len(looks) == len(dots) > 2
+
+
+def test_every_network_has_a_dot_though_seeds_repeat():
+    results = [made_up("no_reg", 0, fingerprint=fingerprint) for fingerprint in ("a", "b")]
+    (axis,) = accuracy_figure(tabulate(results)).axes
+    dots = [line for line in axis.lines if line.get_marker() == "o"]
+    assert sorted(dot.get_xdata()[0] for dot in dots) == sorted(
+        100 * run["test"]["accuracy"] for run in results
+    )
 
 
 def test_beneath_excess_smoothness_stand_the_others_beside_the_baseline():

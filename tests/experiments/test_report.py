@@ -7,13 +7,16 @@ import pytest
 import torch
 
 from regularizer_collection.__main__ import main
-from regularizer_collection.experiments.collect import load_results
+from regularizer_collection.experiments.collect import load_results, tabulate
+from regularizer_collection.experiments.page import markdown_page
 from regularizer_collection.experiments.report import with_summary
+from regularizer_collection.experiments.report_notes import reading_notes, what_was_run
+from regularizer_collection.experiments.report_tables import report_tables
 from regularizer_collection.experiments.run import PROJECT
 from regularizer_collection.experiments.source_experiment import VARIANTS
 from regularizer_collection.experiments.study import SEEDS
 from regularizer_collection.functional.packed_maps import encode_map
-from tests.experiments.conftest import NUM_TRIPLETS, ZOOMS, leave_results
+from tests.experiments.conftest import NUM_TRIPLETS, ZOOMS, leave_results, made_up
 
 
 @pytest.fixture(scope="module")
@@ -305,6 +308,32 @@ def test_csv_files_have_one_header_and_the_number_of_networks(report):
         assert len(numbers) >= 3, name
     table = pd.read_csv(report / "boundary_length.csv", index_col=0)
     assert {"zoom 0.025 mean", "zoom 0.025 conf_interval"} <= set(table)
+
+
+def test_planes_of_ones_own_are_told():
+    results = [made_up("no_reg", 0)]
+    planes = results[0]["measurements"]["planes"]
+    planes["mine"] = planes["segments"]
+    assert "2 mine planes" in what_was_run(results)
+
+
+@pytest.mark.parametrize(("protocol", "is_told"), [("source", False), ("stable", True)])
+def test_that_the_source_clipped_nothing_is_told_where_we_did(protocol, is_told):
+    results = [made_up("no_reg", 0, protocol=protocol)]
+    notes = reading_notes(tabulate(results), results, "no_reg")
+    assert any("The source clipped no gradients" in note for note in notes) == is_told
+
+
+def test_a_name_with_a_bar_ends_no_cell():
+    results = [made_up(variant, seed) for variant in ("a|b", "svb") for seed in range(2)]
+    pages = [
+        markdown_page({"T": table.shown()}, [], [])
+        for table in report_tables(tabulate(results), results, "a|b").values()
+    ]
+    marked = "<!-- report: begin -->\n<!-- report: end -->"
+    for page in [*pages, with_summary(marked, results, baseline="a|b")]:
+        lines = [line for line in page.split("\n") if line.startswith("|")]
+        assert len({line.replace("\\|", "").count("|") for line in lines}) == 1
 
 
 def test_the_source_stands_beside_no_superclasses(leave, tmp_path):

@@ -13,8 +13,18 @@ from regularizer_collection.experiments import (
 )
 from regularizer_collection.experiments.source_experiment import VARIANTS
 from regularizer_collection.experiments.study import SEEDS
-from regularizer_collection.experiments.tables import agreement_table, interval_text, ratio_text
-from regularizer_collection.functional.statistics import compare_networks, holm, log_of_means
+from regularizer_collection.experiments.tables import (
+    agreement_table,
+    interval_text,
+    mean_table,
+    ratio_text,
+)
+from regularizer_collection.functional.statistics import (
+    compare_networks,
+    confidence_interval,
+    holm,
+    log_of_means,
+)
 
 
 @pytest.fixture
@@ -185,6 +195,39 @@ def test_a_network_without_boundaries_has_no_ratio(leave, tmp_path):
     path.write_text(json.dumps(results))
     row = density_table(collect_results(tmp_path)).loc["svb"]
     assert row["verdict"] == "a network without boundaries has no ratio"
+
+
+def test_several_networks_on_one_plane_are_not_called_one_network(leave, tmp_path):
+    for variant in ("no_reg", "svb"):
+        for seed in range(2):
+            leave(variant, seed)
+    df = collect_results(tmp_path)
+    row = density_table(df[df["plane"] == 0]).loc["svb"]
+    assert row["verdict"] == "one plane, or no spread: nothing follows about the regularizer"
+
+
+def adversarial(*networks):
+    return pd.DataFrame(
+        [
+            {"variant": "svb", "seed": s, "fingerprint": "f", "kind": "adversarial", "distance": d}
+            for s, distances in enumerate(networks)
+            for d in distances
+        ]
+    )
+
+
+def test_distances_that_were_not_found_are_left_out_and_told():
+    row = mean_table(adversarial([None, 2.0, 3.0], [1.0, 2.0, 6.0]), "adversarial", "distance")
+    mean, half_width = confidence_interval([2.5, 3.0])
+    assert row.loc["svb"].tolist() == pytest.approx([mean, half_width, 1 / 6])
+    whole = mean_table(adversarial([1.0], [2.0]), "adversarial", "distance")
+    assert list(whole.columns) == ["mean", "conf_interval"]
+
+
+def test_a_network_of_which_no_distance_was_found_leaves_its_variant_without_a_mean():
+    row = mean_table(adversarial([None, None], [1.0, 2.0]), "adversarial", "distance").loc["svb"]
+    assert row[["mean", "conf_interval"]].isna().all()
+    assert row["not_reached"] == 0.5
 
 
 def test_planes_that_a_network_lacks_are_left_out_of_the_comparison(study):

@@ -50,6 +50,15 @@ def test_spectra_that_stood_at_the_top_are_read_as_a_measurement(tmp_path):
     assert "conv1" in read_results(SCHEMA_1)["measurements"]["spectra"]["quantiles"]
 
 
+@pytest.mark.parametrize(
+    "content",
+    ["[1]", "3", '{"variant": "svb"}', '{"schema_version": 1}', '{"schema_version": 2, "seed": 0}'],
+)
+def test_json_that_is_no_results_is_not_whole(content, tmp_path):
+    (tmp_path / "results.json").write_text(content)
+    assert read_results(tmp_path / "results.json") is None
+
+
 def test_a_failing_write_keeps_the_file_that_was_there(tmp_path):
     before = write(tmp_path).read_text()
     with pytest.raises(TypeError):
