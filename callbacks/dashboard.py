@@ -8,6 +8,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_warn
 from torch.utils.tensorboard import SummaryWriter
 
+from regularizer_collection.datamodules.current_datamodule import current_datamodule
 from regularizer_collection.datamodules.image_data_module import ImageDataModule
 from regularizer_collection.functional.checks import check_at_least
 from regularizer_collection.functional.jacobian import jacobian_norm_squared
@@ -79,14 +80,14 @@ class Dashboard(Callback):
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 hyperparameters = pl_module.hyperparameters()  # type: ignore[operator]
-                batch_size = getattr(getattr(trainer, "datamodule", None), "batch_size", None)
+                batch_size = getattr(current_datamodule(trainer), "batch_size", None)
                 hyperparameters |= {"batch_size": batch_size} if batch_size else {}
                 logger.log_hyperparams(hyperparameters, metrics, trainer.global_step)
         for writer in _writers(trainer):
             writer.flush()
 
     def _log_jacobian_norm(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        data = getattr(trainer, "datamodule", None)
+        data = current_datamodule(trainer)
         if not isinstance(data, ImageDataModule):
             return
         images, _ = data.images_and_labels("test")
@@ -107,6 +108,8 @@ class Dashboard(Callback):
 
     def _log_spectra(self, trainer: Trainer, pl_module: LightningModule) -> None:
         spectra = spectra_of(pl_module.backbone)  # type: ignore[arg-type]
+        if not spectra:
+            return
         extremes = torch.stack([sigma[[0, -1]] for sigma in spectra.values()])
         pl_module.log("svb/sigma_min", extremes[:, 0].min(), rank_zero_only=True)
         pl_module.log("svb/sigma_max", extremes[:, 1].max(), rank_zero_only=True)

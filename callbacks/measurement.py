@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 
 from regularizer_collection.callbacks.measured_parts import MeasuredParts
+from regularizer_collection.datamodules.current_datamodule import current_datamodule
 from regularizer_collection.datamodules.image_data_module import ImageDataModule
 from regularizer_collection.functional.pixels import PixelSpace
 
@@ -112,7 +113,7 @@ class Measurement(Callback):
         Raises:
             ValueError: If the data prepares images otherwise than by mean and standard deviation.
         """
-        data = getattr(trainer, "datamodule", None)
+        data = current_datamodule(trainer)
         if isinstance(data, ImageDataModule):
             _check_preparation(trainer, data)
 
@@ -184,7 +185,7 @@ def data_of(trainer: Trainer, pl_module: LightningModule) -> ImageDataModule:
     Raises:
         ValueError: If it has no test images in memory, or other classes than the model.
     """
-    data = getattr(trainer, "datamodule", None)
+    data = current_datamodule(trainer)
     if not isinstance(data, ImageDataModule):
         raise ValueError(
             f"the data is {type(data).__name__}; measurements need a subclass of ImageDataModule"

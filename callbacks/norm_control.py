@@ -5,16 +5,17 @@ from typing import Any
 from pytorch_lightning import LightningModule, Trainer
 from torch import nn
 
+from regularizer_collection.callbacks.normalised_layers import normalised_layers
 from regularizer_collection.callbacks.weight_projection import WeightProjection, backbone_of
-from regularizer_collection.functional.normalised_weights import normalised_weights
 
 
 class NormControl(WeightProjection):
     """Gives each weight before a batch normalisation its initial norm back: W ||W_0|| / ||W||.
 
-    Batch normalisation takes the scale of such a weight out again, so the network computes what it
-    did; only the effective learning rate, lr / ||W||^2, changes (van Laarhoven 2017, arXiv
-    1706.05350). A regularizer that does no more than this one does, acts through that rate.
+    Such are the layers whose output goes into a batch normalisation and nowhere else. It takes the
+    scale of the weight out again, so the network computes what it did; only the effective learning
+    rate, lr / ||W||^2, changes (van Laarhoven 2017, arXiv 1706.05350). A regularizer that does no
+    more than this one does, acts through that rate.
 
     Args:
         every_n_steps: Optimizer steps between two projections.
@@ -32,24 +33,28 @@ class NormControl(WeightProjection):
         super().forget()
         self.initial_norms = {}
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Notes the initial norms, unless a checkpoint gave those of its run.
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Notes the initial norms before the first step, unless a checkpoint gave those of its run.
 
         Raises:
-            ValueError: If no weight stands before a batch normalisation.
+            ValueError: If no weight stands directly before a batch normalisation.
         """
-        weights = self.weights(backbone_of(pl_module))
+        if self.initial_norms:
+            return
+        weights = normalised_layers(pl_module, batch)
         if not weights:
             raise ValueError(
                 f"{type(backbone_of(pl_module)).__name__} has no weight before a batch "
                 "normalisation, so there is no norm to control; give another backbone"
             )
-        if not self.initial_norms:
-            self.initial_norms = {name: w.norm().item() for name, w in weights.items()}
+        self.initial_norms = {name: weight.norm().item() for name, weight in weights.items()}
 
     def weights(self, network: nn.Module) -> dict[str, nn.Parameter]:
-        """Returns the weights that stand before a batch normalisation."""
-        return normalised_weights(network)
+        """Returns the weights whose initial norms are known."""
+        network = getattr(network, "_orig_mod", network)
+        return {name: network.get_submodule(name).weight for name in self.initial_norms}
 
     def project_(self, name: str, weight: nn.Parameter) -> None:
         """Gives a weight its initial norm back, in place."""

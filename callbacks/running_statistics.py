@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader
 
+from regularizer_collection.datamodules.current_datamodule import current_datamodule
 from regularizer_collection.datamodules.image_data_module import ImageDataModule
 from regularizer_collection.functional.seeding import derive_seed
 from regularizer_collection.regularizers.second_pass import eval_mode
@@ -59,7 +60,7 @@ def training_batches(trainer: Trainer, pl_module: LightningModule, seed: int) ->
         pl_module: What it trains.
         seed: Seed that draws the images.
     """
-    data = getattr(trainer, "datamodule", None)
+    data = current_datamodule(trainer)
     if isinstance(data, ImageDataModule):
         images, _ = data.images_and_labels("train")
         size = max(2, min(data.batch_size, len(images) // NUM_BATCHES))
@@ -78,16 +79,21 @@ def training_batches(trainer: Trainer, pl_module: LightningModule, seed: int) ->
         with torch.random.fork_rng():
             for batch in islice(iter(loader), NUM_BATCHES):
                 batch = trainer.precision_plugin.convert_input(batch)
-                yield _images_of(pl_module._apply_batch_transfer_handler(batch))
+                yield images_of(pl_module._apply_batch_transfer_handler(batch))
         if drawn_from is not None:
             drawn_from.set_state(state)
 
 
-def _images_of(batch: Any) -> Tensor:
+def images_of(batch: Any) -> Tensor:
+    """Returns the images of a training batch.
+
+    Raises:
+        ValueError: If it is neither images nor a tuple that begins with them.
+    """
     images = batch[0] if isinstance(batch, list | tuple) and batch else batch
     if not isinstance(images, Tensor):
         raise ValueError(
-            f"a training batch is a {type(batch).__name__}; to estimate running statistics anew it "
-            "must be images, or a tuple that begins with them"
+            f"a training batch is a {type(batch).__name__}; to look at what batch normalisation "
+            "makes of it, it must be images, or a tuple that begins with them"
         )
     return images

@@ -5,9 +5,9 @@ from typing import Any
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import nn
 
-from regularizer_collection.callbacks.weight_projection import backbone_of
-from regularizer_collection.functional.normalised_weights import normalised_weights
+from regularizer_collection.callbacks.normalised_layers import normalised_layers
 
 _log = logging.getLogger("pytorch_lightning.callbacks.weight_growth")
 _TOO_MUCH = 10
@@ -23,11 +23,20 @@ class WeightGrowth(Callback):
     """
 
     def __init__(self) -> None:
+        self._weights: dict[str, nn.Parameter] | None = None
         self._initial: dict[str, torch.Tensor] = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Notes the norms of a run that starts."""
-        self._initial = _norms(pl_module) if trainer.global_step == 0 else {}
+        """Forgets an earlier training, whose network may have been another."""
+        self._weights, self._initial = None, {}
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Finds the weights in the first batch, and notes the norms of a run that starts."""
+        if self._weights is None:
+            self._weights = normalised_layers(pl_module, batch)
+            self._initial = self._norms() if trainer.global_step == 0 else {}
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -42,15 +51,15 @@ class WeightGrowth(Callback):
         if trainer.current_epoch == 0:
             self._warn(trainer, pl_module)
         rate = trainer.optimizers[0].param_groups[0]["lr"]
-        for layer, norm in _norms(pl_module).items():
+        for layer, norm in self._norms().items():
             pl_module.log(f"weight_norm/{layer}", norm, rank_zero_only=True)
             pl_module.log(f"effective_rate/{layer}", rate / norm.square(), rank_zero_only=True)
 
     def _warn(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not self._initial or not trainer.is_global_zero:
             return
-        norms = _norms(pl_module)
-        layers = [layer for layer in self._initial if layer in norms]
+        norms = self._norms()
+        layers = list(norms)
         ratios = torch.stack([norms[layer] / self._initial[layer] for layer in layers])
         ratio, worst = (value.item() for value in ratios.max(0))
         if ratio >= _TOO_MUCH:
@@ -63,7 +72,6 @@ class WeightGrowth(Callback):
             )
             self._initial = {}
 
-
-def _norms(pl_module: LightningModule) -> dict[str, torch.Tensor]:
-    weights = normalised_weights(backbone_of(pl_module))
-    return {layer: weight.detach().norm() for layer, weight in weights.items()}
+    def _norms(self) -> dict[str, torch.Tensor]:
+        weights = self._weights or {}
+        return {layer: weight.detach().norm() for layer, weight in weights.items()}

@@ -139,7 +139,9 @@ class ImageDataModule(LightningDataModule):
         # As of any loader, Lightning wants the same batches again to overfit.
         is_fixed = self.trainer is not None and bool(self.trainer.overfit_batches)  # type: ignore[attr-defined]
         shuffle_seed = None if is_fixed else self.seed
-        return self._loader("train", shuffle_seed=shuffle_seed, position=self._training_position)
+        loader = self._loader("train", shuffle_seed=shuffle_seed)
+        loader.position = lambda: self._position_of(loader)
+        return loader
 
     def val_dataloader(self) -> BatchLoader:
         """Held-out batches, or the test images where nothing is held out."""
@@ -169,6 +171,17 @@ class ImageDataModule(LightningDataModule):
                 "least 2 for each"
             )
         return BatchLoader(images, labels, self.batch_size, **options)
+
+    def _position_of(self, loader: BatchLoader) -> tuple[int, int]:
+        """Returns epoch and first batch: within an epoch only for what the trainer trains on."""
+        epoch, batch = self._training_position()
+        if self.trainer is None or not self.trainer.training:
+            return epoch, 0
+        trained_on = self.trainer.fit_loop._combined_loader
+        is_trained_on = trained_on is not None and any(
+            own is loader for own in trained_on.flattened
+        )
+        return epoch, batch if is_trained_on else 0
 
     def _training_position(self) -> tuple[int, int]:
         if self.trainer is None:

@@ -1,33 +1,80 @@
 """Weights whose scale a batch normalisation takes out again."""
 
-from itertools import pairwise
+from collections import Counter
+from typing import Any, NamedTuple
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import Node
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils._pytree import tree_leaves
 
 
-def normalised_weights(network: nn.Module) -> dict[str, nn.Parameter]:
-    """Finds the weights of layers that stand directly before a batch normalisation.
+class _Output(NamedTuple):
+    layer: str
+    tensor: Tensor
+    node: Node | None
 
-    A layer stands before the batch normalisation that is registered next and has as many features
-    as the layer has outputs: so do torchvision's and timm's networks register theirs.
+
+def normalised_weights(network: nn.Module, images: Tensor) -> dict[str, nn.Parameter]:
+    """Finds the weights of layers whose output goes into a batch normalisation and nowhere else.
+
+    The order in which layers are registered does not tell: before the normalisation may stand a
+    shortcut or an activation, of which scaling the weight changes what comes out.
 
     Args:
-        network: Network whose layers are registered in the order of their use.
+        network: Network in eval mode.
+        images: A batch [batch, channels, height, width] that shows where each output goes.
 
     Returns:
         Weights [out, ...] by the names of their layers.
     """
-    layers = [
-        (name, layer)
+    calls: Counter[str] = Counter()
+    outputs: dict[int, _Output] = {}
+    normalised: list[_Output] = []
+
+    def note_output(layer: str) -> Any:
+        def note(module: nn.Module, args: Any, output: Tensor) -> None:
+            calls[layer] += 1
+            outputs[id(output)] = _Output(layer, output, output.grad_fn)
+
+        return note
+
+    def note_input(module: nn.Module, args: tuple[Tensor, ...]) -> None:
+        found = outputs.get(id(args[0]))
+        if found is not None and found.node is args[0].grad_fn:  # else it was changed in place
+            normalised.append(found)
+
+    layers = {
+        name: layer
         for name, layer in network.named_modules()
-        if next(layer.parameters(recurse=False), None) is not None
-    ]
-    return {
-        name: layer.weight
-        for (name, layer), (_, following) in pairwise(layers)
-        if isinstance(following, _BatchNorm)
-        and isinstance(weight := getattr(layer, "weight", None), nn.Parameter)
-        and weight.ndim >= 2
-        and len(weight) == following.num_features
+        if isinstance(weight := getattr(layer, "weight", None), nn.Parameter) and weight.ndim >= 2
     }
+    hooks = [layer.register_forward_hook(note_output(name)) for name, layer in layers.items()]
+    hooks += [
+        module.register_forward_pre_hook(note_input)
+        for module in network.modules()
+        if isinstance(module, _BatchNorm)
+    ]
+    try:
+        with torch.enable_grad():
+            predicted = network.forward(images.detach().clone().requires_grad_())
+    finally:
+        for hook in hooks:
+            hook.remove()
+    uses = _uses(predicted)
+    direct = Counter(output.layer for output in normalised if uses[output.node] == 1)
+    return {name: layer.weight for name, layer in layers.items() if 0 < calls[name] == direct[name]}
+
+
+def _uses(predicted: Any) -> Counter[Node | None]:
+    """Counts into how many operations of the graph behind a prediction each result goes."""
+    uses: Counter[Node | None] = Counter()
+    waiting = [leaf.grad_fn for leaf in tree_leaves(predicted) if isinstance(leaf, Tensor)]
+    while waiting:
+        node = waiting.pop()
+        for source, _ in node.next_functions if node is not None else ():
+            uses[source] += 1
+            if uses[source] == 1:
+                waiting.append(source)
+    return uses

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from regularizer_collection.functional.weights import is_weight_matrix
+
 # Rounding in the Gram matrix blurs what lies below this share of the largest singular value.
 _SMALLEST_SHARE = {torch.float32: 0.1, torch.float64: 1e-5}
 
@@ -54,11 +56,11 @@ def singular_values(weight: Tensor) -> Tensor:
 
 
 def spectra_of(module: nn.Module) -> dict[str, Tensor]:
-    """Computes the singular values, ascending, of every layer's weight."""
+    """Computes the singular values, ascending, of every layer's weight, trained or not."""
     return {
         name.removesuffix(".weight"): singular_values(weight.detach())
         for name, weight in module.named_parameters()
-        if weight.ndim >= 2
+        if is_weight_matrix(module, name, weight)
     }
 
 

@@ -5,29 +5,51 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
+
+_NORMS = (nn.LayerNorm, nn.RMSNorm)
+"""Whose scales and biases may have the shape of an image."""
+_OLD_PARTS = ("weight_g", "weight_orig")
+"""Parameters from which layers under ``torch.nn.utils.weight_norm`` and the like make a weight."""
 
 
-def weight_matrices(network: nn.Module) -> dict[str, Tensor]:
-    """Finds the weights of 2 or more dimensions, so neither biases nor batch normalisation.
+def is_weight_matrix(network: nn.Module, name: str, parameter: Tensor) -> bool:
+    """Tells whether a parameter of a network is a weight of 2 or more dimensions.
+
+    The scales of a normalisation are none, nor is what a layer calls otherwise: positions, tokens.
+    """
+    layer, _, own_name = name.rpartition(".")
+    is_matrix = parameter.ndim >= 2 and "weight" in own_name
+    return is_matrix and not isinstance(network.get_submodule(layer), _NORMS)
+
+
+def weight_matrices(network: nn.Module) -> dict[str, nn.Parameter]:
+    """Finds the weights of 2 or more dimensions that are trained, see :func:`is_weight_matrix`.
 
     Args:
         network: Network, whose weights may be those of a :func:`torch.func.functional_call`.
 
     Returns:
-        Weights [out, ...] that are trained, by their names.
+        Weights [out, ...] by their names.
 
     Raises:
-        ValueError: If there is none.
+        ValueError: If there is none, or a layer computes its weight from other parameters.
     """
-    matrices: dict[str, Tensor] = {
+    for name, layer in network.named_modules():
+        if is_parametrized(layer) or any(hasattr(layer, part) for part in _OLD_PARTS):
+            raise ValueError(
+                f"{name} computes its weight from other parameters, and what acts on these does "
+                "not act on the weight; leave the parametrization out, or what acts on weights"
+            )
+    matrices = {
         name: weight
         for name, weight in network.named_parameters()
-        if weight.ndim >= 2 and weight.requires_grad
+        if weight.requires_grad and is_weight_matrix(network, name, weight)
     }
     if not matrices:
         raise ValueError(
-            f"{type(network).__name__} has no weight of 2 or more dimensions that is trained; give "
-            "a network that has, or leave out what acts on such weights"
+            f"{type(network).__name__} has no trained weight of 2 or more dimensions; give another "
+            "network, or leave out what acts on such weights"
         )
     return matrices
 

@@ -25,9 +25,14 @@ class SafeCheckpointIO(TorchCheckpointIO):
     ) -> None:
         """Writes to a temporary file, keeps the present checkpoint as the previous, then renames.
 
+        What is elsewhere, such as ``s3://``, is written as Lightning does, with no previous one.
+
         Raises:
             OSError: If the file cannot be written; what was there stays.
         """
+        if _is_remote(path):
+            super().save_checkpoint(checkpoint, path, storage_options)
+            return
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(".tmp")
@@ -58,6 +63,8 @@ class SafeCheckpointIO(TorchCheckpointIO):
             FileNotFoundError: If there is no such file.
             ValueError: If neither can be read.
         """
+        if _is_remote(path):
+            return super().load_checkpoint(path, map_location, weights_only=True)
         path = Path(path)
         if not path.is_file():
             raise FileNotFoundError(f"no checkpoint {path}; give the path of a run's last.ckpt")
@@ -69,6 +76,10 @@ class SafeCheckpointIO(TorchCheckpointIO):
                 raise
             warnings.warn(f"{error}; {previous} is used instead", stacklevel=2)
             return _load(previous, map_location)
+
+
+def _is_remote(path: str | Path) -> bool:
+    return "://" in str(path)
 
 
 def _keep(path: Path, previous: Path) -> None:

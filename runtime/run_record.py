@@ -17,6 +17,7 @@ from pytorch_lightning.callbacks import EarlyStopping, Timer
 from pytorch_lightning.callbacks.early_stopping import EarlyStoppingReason
 from torch.optim import Optimizer
 
+from regularizer_collection.datamodules.current_datamodule import current_datamodule
 from regularizer_collection.functional.weights import weights_hash
 from regularizer_collection.runtime.atomic_write import atomic_write
 from regularizer_collection.runtime.identity import NOT_RECORDED, Identity
@@ -131,7 +132,7 @@ class RunRecord(Callback):
     def _what_happened(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
         if "commit" not in self._course:  # nothing was trained, or by an older version
             self._note_course(trainer)
-        data = getattr(trainer, "datamodule", None)
+        data = current_datamodule(trainer)
         return {
             "epochs": self._epochs(trainer),
             "steps": trainer.global_step,

@@ -8,11 +8,13 @@ from torch.optim import SGD
 
 from regularizer_collection.callbacks import NormControl
 from regularizer_collection.callbacks.running_statistics import reestimate_running_statistics
+from regularizer_collection.functional.normalised_weights import normalised_weights
 from regularizer_collection.lightning_modules import (
     NoRegClassifier,
     NormControlClassifier,
     ResNet18,
 )
+from regularizer_collection.regularizers.second_pass import eval_mode
 
 
 def classifier(**kwargs):
@@ -58,7 +60,8 @@ def test_the_network_computes_what_it_did():
             module.eps = 1e-12
     batches = torch.randn(10, 16, 3, 32, 32, dtype=torch.float64)
     control = NormControl()
-    control.initial_norms = dict.fromkeys(control.weights(network), 2.0)
+    with eval_mode(network):
+        control.initial_norms = dict.fromkeys(normalised_weights(network, batches[0]), 2.0)
     scaled = copy.deepcopy(network)
     control.project_all_(scaled)
     for model in (network, scaled):

@@ -100,5 +100,5 @@ def test_in_any_precision(precision, make_trainer):
 def test_batches_that_are_no_images_are_told(make_trainer):
     loader = DataLoader([{"x": torch.randn(4)} for _ in range(8)], batch_size=4)
     trainer = make_trainer(max_epochs=1, callbacks=[SingularValueBounding(every_n_steps=1)])
-    with pytest.raises(ValueError, match="a training batch is a dict; to estimate"):
+    with pytest.raises(ValueError, match="a training batch is a dict; to look at"):
         trainer.fit(Norms(), loader)

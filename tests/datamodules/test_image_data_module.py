@@ -1,5 +1,6 @@
 import pytest
 import torch
+from pytorch_lightning import Callback
 from torch import nn
 
 from regularizer_collection.datamodules import ImageDataModule
@@ -139,3 +140,20 @@ def test_overfitting_sees_the_same_batches_in_every_epoch(overfit_batches, make_
     trainer = make_trainer(max_epochs=2, overfit_batches=overfit_batches, limit_train_batches=2)
     trainer.fit(Seen(backbone, num_classes=4), Counted(batch_size=10))
     assert (seen[:2] == seen[2:]) == bool(overfit_batches)
+
+
+def test_a_loader_asked_for_in_a_callback_or_after_the_training_has_the_whole_epoch(make_trainer):
+    seen = []
+
+    class Asking(Callback):
+        def on_train_batch_end(self, trainer, *_):
+            seen.append(len(list(trainer.datamodule.train_dataloader())))
+
+        def on_train_epoch_end(self, trainer, pl_module):
+            self.on_train_batch_end(trainer)
+
+    data = Counted(batch_size=20)
+    model = NoRegClassifier(nn.Sequential(nn.Flatten(), nn.Linear(192, 4)), num_classes=4)
+    make_trainer(max_epochs=1, callbacks=[Asking()]).fit(model, data)
+    assert seen == [4] * 5
+    assert len(list(data.train_dataloader())) == 4

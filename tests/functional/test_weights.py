@@ -1,5 +1,7 @@
 import pytest
+import torch
 from torch import nn
+from torch.nn.utils import parametrizations
 
 from regularizer_collection.functional.weights import weight_matrices
 
@@ -10,6 +12,32 @@ def test_biases_normalisation_and_frozen_weights_stay_out():
     assert list(weight_matrices(network)) == ["0.weight", "2.weight"]
 
 
+def test_scales_of_a_normalisation_positions_and_tokens_stay_out():
+    class Patches(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.token, self.position = (nn.Parameter(torch.ones(1, 2, 4)) for _ in range(2))
+            self.norm, self.rms = nn.LayerNorm([2, 4]), nn.RMSNorm([2, 4])
+            self.attention = nn.MultiheadAttention(4, 2)
+
+    assert list(weight_matrices(Patches())) == [
+        "attention.in_proj_weight",
+        "attention.out_proj.weight",
+    ]
+
+
+@pytest.mark.parametrize(
+    "compute",
+    [parametrizations.spectral_norm, parametrizations.weight_norm, nn.utils.spectral_norm],
+)
+def test_a_weight_that_its_layer_computes_is_refused(compute):
+    network = nn.Sequential(nn.Linear(3, 4), compute(nn.Linear(4, 2)))
+    with pytest.raises(ValueError, match=r"^1 computes its weight from other parameters"):
+        weight_matrices(network)
+
+
 def test_a_network_without_trained_matrices_is_told():
-    with pytest.raises(ValueError, match="BatchNorm1d has no weight of 2 or more dimensions"):
+    with pytest.raises(
+        ValueError, match="BatchNorm1d has no trained weight of 2 or more dimensions"
+    ):
         weight_matrices(nn.BatchNorm1d(3))

@@ -92,6 +92,15 @@ def test_a_disk_that_fills_up_keeps_both_checkpoints(free, io, small_disk):
     assert not path.with_name("last.tmp").exists()
 
 
+def test_what_lies_elsewhere_is_left_to_lightning(io, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    checkpoint = {"state_dict": {"w": torch.arange(3)}}
+    io.save_checkpoint(checkpoint, "memory://bucket/run/last.ckpt")
+    loaded = io.load_checkpoint("memory://bucket/run/last.ckpt")
+    assert loaded["state_dict"]["w"].tolist() == [0, 1, 2]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_missing_file_is_named(io, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no checkpoint .*nowhere.ckpt"):
         io.load_checkpoint(tmp_path / "nowhere.ckpt")

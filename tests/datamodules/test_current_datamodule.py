@@ -1,0 +1,18 @@
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from regularizer_collection.datamodules.current_datamodule import current_datamodule
+from regularizer_collection.lightning_modules import NoRegClassifier
+
+
+def test_a_test_on_loaders_after_a_fit_has_none(tiny_data, make_trainer):
+    model = NoRegClassifier(nn.Sequential(nn.Flatten(), nn.Linear(3072, 100)))
+    trainer = make_trainer(max_epochs=1, limit_train_batches=1)
+    assert current_datamodule(trainer) is None
+    trainer.fit(model, tiny_data)
+    assert current_datamodule(trainer) is tiny_data
+    images, labels = tiny_data.images_and_labels("test")
+    loader = DataLoader(TensorDataset(tiny_data.normalize(images), labels), batch_size=10)
+    trainer.test(model, loader, verbose=False)
+    assert current_datamodule(trainer) is None
+    assert trainer.datamodule is tiny_data
