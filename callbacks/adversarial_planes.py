@@ -9,7 +9,6 @@ from torch import Tensor
 
 from regularizer_collection.callbacks.measurement import Subject
 from regularizer_collection.callbacks.plane_set import PlaneSet, Values, mean_of
-from regularizer_collection.callbacks.random_planes import check_planes
 from regularizer_collection.functional.attacks import fmn_l2
 from regularizer_collection.functional.boundaries import boundary_curvature, boundary_density
 from regularizer_collection.functional.checks import check_at_least
@@ -42,10 +41,8 @@ class AdversarialPlanes(PlaneSet):
     def __init__(
         self, num_planes: int = 50, resolution: int = 50, distance_steps: int = 100
     ) -> None:
-        check_planes(num_planes, resolution, "exact", resolution)
+        super().__init__(num_planes, resolution)
         check_at_least("distance_steps", distance_steps, 1)
-        self.num_planes = num_planes
-        self.resolution = resolution
         self.distance_steps = distance_steps
 
     def measure(self, subject: Subject, plane: list[int], number: int) -> Values:

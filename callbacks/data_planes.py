@@ -6,19 +6,18 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from regularizer_collection.callbacks.mapped_planes import MappedPlanes, report_doubts, trust
 from regularizer_collection.callbacks.measurement import Subject
-from regularizer_collection.callbacks.plane_set import PlaneSet, Values, columns, mean_of
-from regularizer_collection.callbacks.random_planes import check_planes, report_doubts
-from regularizer_collection.functional.adaptive_map import pooled_bound
+from regularizer_collection.callbacks.plane_set import Values, columns, mean_of
+from regularizer_collection.functional.adaptive_map import ClassMap
 from regularizer_collection.functional.boundaries import boundary_density, num_fragments
 from regularizer_collection.functional.data_planes import spans_plane, triangle_plane
 from regularizer_collection.functional.packed_maps import encode_map
-from regularizer_collection.functional.planes import classify_plane_with_error
 
 _NUM_CHECKED = 50
 
 
-class DataPlanes(PlaneSet):
+class DataPlanes(MappedPlanes):
     """Planes through three test images each (Somepalli et al. 2022).
 
     Measures boundary density, the primary measure of boundaries here, and fragmentation: the number
@@ -46,11 +45,7 @@ class DataPlanes(PlaneSet):
         mode: Literal["adaptive", "exact"] = "adaptive",
         chunk_size: int = 500,
     ) -> None:
-        check_planes(num_planes, resolution, mode, chunk_size)
-        self.num_planes = num_planes
-        self.resolution = resolution
-        self.mode = mode
-        self.chunk_size = chunk_size
+        super().__init__(num_planes, resolution, mode, chunk_size)
 
     def measure(self, subject: Subject, plane: list[int], number: int) -> Values:
         """Measures a plane; images that lie on a line span none, which counts as no boundary."""
@@ -58,51 +53,33 @@ class DataPlanes(PlaneSet):
         if not spans_plane(corners):
             return self._without_boundary(subject.model(subject.place(corners[:1])).argmax())
         box = triangle_plane(corners)
-        options: dict[str, Any] = {}
-        if self.mode == "adaptive":
-            # So small a sample bounds no single map; together those of 200 maps bound their mean.
-            options = {"seed": number, "num_checked": _NUM_CHECKED, "max_disagreement": 1.0}
-        class_map = classify_plane_with_error(
-            subject.model,
-            subject.place(box.centre),
-            box.directions,
-            1.0,
-            self.resolution,
-            self.mode,
-            self.chunk_size,
-            **options,
-        )
+        # So small a sample bounds no single map; together those of 200 maps bound their mean.
+        adaptive = {"seed": number, "num_checked": _NUM_CHECKED, "max_disagreement": 1.0}
+        centre = subject.place(box.centre)
+        class_map = self.class_map(subject, centre, box.directions, 1.0, **adaptive)
         return {
             "labels": class_map.labels.short(),
             "boundary_density": boundary_density(class_map.labels, box.spacing(self.resolution)),
             "num_fragments": num_fragments(class_map.labels),
-            "evaluated_share": class_map.evaluated_share,
-            "redone": float(class_map.redone),
-            "num_checked": class_map.num_checked,
-            "num_disagreeing": class_map.num_disagreeing,
-            "non_finite": float(class_map.non_finite),
+            **trust(class_map),
         }
 
     def _without_boundary(self, label: Tensor) -> Values:
         labels = label.cpu().short().expand(self.resolution, self.resolution)
-        nothing = dict.fromkeys(("redone", "num_checked", "num_disagreeing", "non_finite"), 0)
         found = {"labels": labels, "boundary_density": 0.0, "num_fragments": 1}
-        return {**found, "evaluated_share": 1.0, **nothing}
+        return found | trust(ClassMap(labels))
 
     def sum_up(self, planes: Sequence[list[int]], values: Sequence[Values]) -> dict[str, Any]:
         """Returns the values and maps of each plane, and what their samples say together."""
         lists = columns(values, leave_out=["labels"])
         report_doubts("data planes", lists)
-        share = pooled_bound(
-            lists["num_disagreeing"], lists["num_checked"], lists["evaluated_share"]
-        )
         return {
             "resolution": self.resolution,
             "mode": self.mode,
             "image_indices": list(planes),
             "missing_planes": self.num_planes - len(planes),
             "values": lists,
-            "bounds_95": {"wrong_share": share, "missed_length": 4 * share * self.resolution**2},
+            "bounds_95": self.bounds(lists),
             "class_maps": encode_map(torch.stack([value["labels"] for value in values])),
         }
 

@@ -165,7 +165,10 @@ class Measurement(Callback):
 
 
 def _check_preparation(trainer: Trainer, data: ImageDataModule) -> None:
-    """Refuses data whose own hooks make others of the images than a measurement would look at."""
+    """Refuses data whose hooks change test images otherwise than by mean and std.
+
+    The test would see the change, a measurement would not.
+    """
     images, labels = (tensor[:2] for tensor in data.images_and_labels("test"))
     batch = data.on_before_batch_transfer((images, labels), 0)
     batch = data.transfer_batch_to_device(batch, trainer.strategy.root_device, 0)
@@ -183,7 +186,8 @@ def data_of(trainer: Trainer, pl_module: LightningModule) -> ImageDataModule:
     """Returns the data of a run.
 
     Raises:
-        ValueError: If it has no test images in memory, or other classes than the model.
+        ValueError: If it has no test images in memory, or other classes than the model, or the
+            model is no :class:`Classifier`.
     """
     data = current_datamodule(trainer)
     if not isinstance(data, ImageDataModule):

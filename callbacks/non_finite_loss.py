@@ -25,7 +25,11 @@ class StopOnNonFiniteLoss(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Notes the first step whose loss is not finite."""
+        """Notes the first step whose loss is not finite.
+
+        Raises:
+            FloatingPointError: If one was, every ``log_every_n_steps`` batches.
+        """
         loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
         if not isinstance(loss, Tensor):  # manual optimization need not return one
             return
@@ -36,7 +40,11 @@ class StopOnNonFiniteLoss(Callback):
             self._raise_if_seen(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Reads what was noted, and the weights, before the epoch's checkpoint."""
+        """Reads what was noted, and the weights, before the epoch's checkpoint.
+
+        Raises:
+            FloatingPointError: If a loss or a weight is not finite.
+        """
         self._raise_if_seen(trainer)
         if not all(bool(weight.isfinite().all()) for weight in pl_module.parameters()):
             self._stop(trainer, f"a weight is not finite after step {trainer.global_step}")

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from regularizer_collection.callbacks.measurement import Subject
 from regularizer_collection.datamodules.image_data_module import ImageDataModule
+from regularizer_collection.functional.checks import check_at_least
 from regularizer_collection.functional.seeding import derive_seed
 
 Values = dict[str, Any]
@@ -17,19 +18,26 @@ Values = dict[str, Any]
 class PlaneSet(ABC):
     """Planes of one kind: drawn from a seed, measured one by one, summed up.
 
-    Attributes:
+    Args:
         num_planes: Number of planes.
         resolution: Points along each side of one.
-        images_per_plane: Test images that span one.
+
+    Raises:
+        ValueError: If an argument is out of range.
     """
 
     kind: ClassVar[str]
     """Name in the record and in the names of metrics."""
     images_per_plane: ClassVar[int]
+    """Test images that span one."""
     is_cheap: ClassVar[bool] = True
     """Whether it can be afforded after every epoch."""
-    num_planes: int
-    resolution: int
+
+    def __init__(self, num_planes: int, resolution: int) -> None:
+        check_at_least("num_planes", num_planes, 1)
+        check_at_least("resolution", resolution, 2)
+        self.num_planes = num_planes
+        self.resolution = resolution
 
     def draw(self, num_images: int, image_shape: Sequence[int], seed: int) -> list[Any]:
         """Draws the planes, the same for the same seed and data; more begin with the same ones.

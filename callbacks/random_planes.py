@@ -6,21 +6,21 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 from matplotlib.figure import Figure
-from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor
 
+from regularizer_collection.callbacks.mapped_planes import MappedPlanes, report_doubts, trust
 from regularizer_collection.callbacks.measurement import Subject
 from regularizer_collection.callbacks.plane_figure import plane_figure
-from regularizer_collection.callbacks.plane_set import PlaneSet, Values, columns, mean_of
+from regularizer_collection.callbacks.plane_set import Values, columns, mean_of
 from regularizer_collection.datamodules.image_data_module import ImageDataModule
-from regularizer_collection.functional.adaptive_map import NO_CLASS, pooled_bound
+from regularizer_collection.functional.adaptive_map import NO_CLASS
 from regularizer_collection.functional.boundaries import (
     boundary_density,
     boundary_distance,
     boundary_length,
 )
 from regularizer_collection.functional.packed_maps import encode_map
-from regularizer_collection.functional.planes import classify_plane_with_error, random_directions
+from regularizer_collection.functional.planes import random_directions
 from regularizer_collection.functional.seeding import derive_seed
 from regularizer_collection.functional.total_variation import anisotropic_tv, isotropic_tv
 
@@ -41,7 +41,7 @@ class Plane(NamedTuple):
     directions: Tensor
 
 
-class RandomPlanes(PlaneSet):
+class RandomPlanes(MappedPlanes):
     """Planes of random directions, each through another test image, at several zoom levels.
 
     Far from the image nearly no point is an image: at zoom 0.001 nine pixels in ten lie outside
@@ -74,12 +74,8 @@ class RandomPlanes(PlaneSet):
     ) -> None:
         if not zoom_levels or not all(0 < zoom < math.inf for zoom in zoom_levels):
             raise ValueError(f"zoom_levels are {list(zoom_levels)}; give numbers above 0")
-        check_planes(num_planes, resolution, mode, chunk_size)
+        super().__init__(num_planes, resolution, mode, chunk_size)
         self.zoom_levels = list(zoom_levels)
-        self.num_planes = num_planes
-        self.resolution = resolution
-        self.mode = mode
-        self.chunk_size = chunk_size
 
     def draw(self, num_images: int, image_shape: Sequence[int], seed: int) -> list[Plane]:
         """Draws the planes, the same for the same seed and data."""
@@ -115,17 +111,7 @@ class RandomPlanes(PlaneSet):
         zoom: float,
         number: int,
     ) -> Values:
-        options = {"seed": number} if self.mode == "adaptive" else {}
-        class_map = classify_plane_with_error(
-            subject.model,
-            image,
-            plane.directions,
-            zoom,
-            self.resolution,
-            self.mode,
-            self.chunk_size,
-            **options,
-        )
+        class_map = self.class_map(subject, image, plane.directions, zoom, seed=number)
         labels, step = class_map.labels, 2 / zoom / (self.resolution - 1)
         distance = boundary_distance(labels, 1 / zoom, image_label)
         return {
@@ -137,12 +123,8 @@ class RandomPlanes(PlaneSet):
             # Beyond the half-width only the corners were looked at.
             "boundary_distance": distance if distance <= 1 / zoom else math.inf,
             "num_classes": float(len(labels.unique())),
-            "evaluated_share": class_map.evaluated_share,
             "disagreement_bound": class_map.disagreement_bound,
-            "redone": float(class_map.redone),
-            "num_checked": class_map.num_checked,
-            "num_disagreeing": class_map.num_disagreeing,
-            "non_finite": float(class_map.non_finite),
+            **trust(class_map),
         }
 
     def sum_up(self, planes: Sequence[Plane], values: Sequence[Values]) -> dict[str, Any]:
@@ -150,13 +132,7 @@ class RandomPlanes(PlaneSet):
         zooms, bounds = {}, {}
         for name in values[0]:
             lists = columns([value[name] for value in values], leave_out=["labels"])
-            share = pooled_bound(
-                lists["num_disagreeing"], lists["num_checked"], lists["evaluated_share"]
-            )
-            bounds[name] = {
-                "wrong_share": share,
-                "missed_length": 4 * share * self.resolution**2,
-            }
+            bounds[name] = self.bounds(lists)
             report_doubts(name, lists)
             reached = [None if math.isinf(d) else d for d in lists["boundary_distance"]]
             zooms[name] = lists | {"boundary_distance": reached}
@@ -197,29 +173,3 @@ class RandomPlanes(PlaneSet):
             )
             for name in record["zoom_levels"]
         }
-
-
-def check_planes(num_planes: int, resolution: int, mode: str, chunk_size: int) -> None:
-    """Refuses what no plane can have.
-
-    Raises:
-        ValueError: If an argument is out of range.
-    """
-    if num_planes < 1:
-        raise ValueError(f"num_planes is {num_planes}; give 1 or more")
-    if resolution < 2:
-        raise ValueError(f"resolution is {resolution}; give 2 or more")
-    if mode not in ("adaptive", "exact"):
-        raise ValueError(f"mode is {mode!r}; give 'adaptive' or 'exact'")
-    if chunk_size < 1:
-        raise ValueError(f"chunk_size is {chunk_size}; give 1 or more")
-
-
-def report_doubts(planes: str, lists: dict[str, list[float]]) -> None:
-    """Says which maps were redone, and where logits were not finite."""
-    if redone := sum(lists["redone"]):
-        rank_zero_info(
-            f"{planes}: {redone:.0f} planes redone exactly, their error bound was too high"
-        )
-    if non_finite := sum(lists["non_finite"]):
-        rank_zero_warn(f"{planes}: {non_finite:.0f} points without a class, logits are not finite")

@@ -50,7 +50,7 @@ def reestimate_running_statistics(network: nn.Module, batches: Iterable[Tensor])
 
 
 def training_batches(trainer: Trainer, pl_module: LightningModule, seed: int) -> Iterator[Tensor]:
-    """Yields normalised images of some training batches, of our data the same on every process.
+    """Yields normalised images of ten training batches; of our data every process draws the same.
 
     The training itself draws nothing from them: neither its random state nor its place in the
     epoch moves.

@@ -4,7 +4,6 @@ from typing import Any
 
 from regularizer_collection.callbacks.measurement import Subject
 from regularizer_collection.callbacks.plane_set import PlaneSet, Values, mean_of
-from regularizer_collection.callbacks.random_planes import check_planes
 from regularizer_collection.functional.data_planes import segment_points
 
 
@@ -25,9 +24,7 @@ class Segments(PlaneSet):
     images_per_plane = 2
 
     def __init__(self, num_planes: int = 1000, resolution: int = 50) -> None:
-        check_planes(num_planes, resolution, "exact", resolution)
-        self.num_planes = num_planes
-        self.resolution = resolution
+        super().__init__(num_planes, resolution)
 
     def measure(self, subject: Subject, plane: list[int], number: int) -> Values:
         """Counts the changes on one segment."""

@@ -18,6 +18,7 @@ from torchvision.datasets import CIFAR10
 from torchvision.datasets.utils import check_integrity
 
 from regularizer_collection.datamodules.image_data_module import ImageDataModule, Split
+from regularizer_collection.datamodules.missing_files import missing_files
 from regularizer_collection.datamodules.restricted_unpickler import load_arrays
 
 _PATIENCE = 30.0  # seconds without a byte
@@ -102,17 +103,12 @@ class CIFARDataModule(ImageDataModule):
             except (OSError, HTTPException, ValueError, tarfile.TarError) as error:
                 reason = f"the download failed: {error}, from {self.source.url}"
         folder = (self.data_dir / self.source.base_folder).resolve()
-        raise FileNotFoundError(
-            f"{self.title} not found: {folder} has no {' and no '.join(missing)}, and {reason}; "
-            f"point --data.data_dir at the parent of a {folder.name} folder, or train without any "
-            "download on drawn images with --config demo.yaml"
-        )
+        raise missing_files(self.title, folder, missing, reason, folder.name)
 
     def _fetch(self, missing: list[str]) -> None:
         """Puts the official files where they are missing, each whole or not at all."""
-        folder = self.data_dir / self.source.base_folder
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix="download_", dir=folder) as temporary:
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix="download_", dir=self.data_dir) as temporary:
             archive = Path(temporary) / self.source.filename
             with (
                 urlopen(self.source.url, timeout=_PATIENCE) as response,

@@ -7,6 +7,7 @@ from torch import Tensor
 from torchvision.datasets import MNIST
 
 from regularizer_collection.datamodules.image_data_module import ImageDataModule, Split
+from regularizer_collection.datamodules.missing_files import missing_files
 
 
 class MNISTDataModule(ImageDataModule):
@@ -60,11 +61,8 @@ class MNISTDataModule(ImageDataModule):
                 return
             except (OSError, RuntimeError) as error:
                 reason = f"the download failed: {' '.join(str(error).split())}"
-        raise FileNotFoundError(
-            f"{self.source.__name__} not found: {self._folder} has no {' and no '.join(missing)}, "
-            f"and {reason}; point --data.data_dir at the parent of a {self.source.__name__} "
-            "folder, or train without any download on drawn images with --config demo.yaml"
-        )
+        name = self.source.__name__
+        raise missing_files(name, self._folder, missing, reason, name)
 
     @property
     def _folder(self) -> Path:

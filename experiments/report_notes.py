@@ -1,15 +1,12 @@
 """What a report says beside its tables: what was run, and how to read it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
 from regularizer_collection.experiments.collect import per_network
-from regularizer_collection.experiments.robustness_tables import (
-    first_version_notes,
-    masking_notes,
-    measured,
-)
+from regularizer_collection.experiments.robustness_tables import measured
 from regularizer_collection.experiments.source_experiment import DIFFERENCES, is_on_its_data
 from regularizer_collection.experiments.tables import in_order
 from regularizer_collection.runtime.identity import NOT_RECORDED
@@ -127,4 +124,32 @@ def _bounds(results: list[dict[str, Any]]) -> list[str]:
         "Maps are filled in where a coarse grid saw one class. From the sample of what was filled "
         "in, all maps of a network together, the mean boundary length of a map lacks at most so "
         f"many pixel edges (95 %, the worst network): {text}."
+    ]
+
+
+def first_version_notes(results: Sequence[dict[str, Any]]) -> list[str]:
+    """Says what was wrong with how the first version measured; no report mixes it with others.
+
+    Args:
+        results: Results with a robustness section.
+    """
+    settings = [run["measurements"]["robustness"].get("settings", {}) for run in results]
+    first = [of_run for of_run in settings if "version" not in of_run]
+    if not first:
+        return []
+    return [
+        f"Robustness of {len(first)} networks is of the first version: its fog is rougher than the "
+        "published one, its flatness counts images that no search moved as 0, and its search for "
+        "the nearest image of another class missed some, which count as infinitely far in medians "
+        "and are left out of ratios."
+    ]
+
+
+def masking_notes(results: Sequence[dict[str, Any]]) -> list[str]:
+    """Says of which networks the accuracies under attack cannot be believed, and why."""
+    return [
+        f"{run['variant']}, seed {run['seed']}: accuracies under attack are no measure of "
+        f"robustness, as {'; '.join(signs)}."
+        for run in results
+        if (signs := run["measurements"]["robustness"]["signs_of_gradient_masking"])
     ]

@@ -33,7 +33,7 @@ DENSITY = "Boundary density on planes between test images (1 / input unit)"
 
 
 class CountedTable(NamedTuple):
-    """A table over variants, and how many networks stand behind each; None if rows are others."""
+    """A table, and how many networks stand behind each row; None where rows are not variants."""
 
     table: pd.DataFrame
     networks: Mapping[str, int] | None

@@ -138,33 +138,5 @@ def _log_distances(run: Run) -> dict[int, float]:
     return dict(zip(record["image_indices"], map(math.log, lengths), strict=True))
 
 
-def first_version_notes(results: Sequence[Run]) -> list[str]:
-    """Says what was wrong with how the first version measured; no report mixes it with others.
-
-    Args:
-        results: Results with a robustness section.
-    """
-    settings = [run["measurements"]["robustness"].get("settings", {}) for run in results]
-    first = [of_run for of_run in settings if "version" not in of_run]
-    if not first:
-        return []
-    return [
-        f"Robustness of {len(first)} networks is of the first version: its fog is rougher than the "
-        "published one, its flatness counts images that no search moved as 0, and its search for "
-        "the nearest image of another class missed some, which count as infinitely far in medians "
-        "and are left out of ratios."
-    ]
-
-
-def masking_notes(results: Sequence[Run]) -> list[str]:
-    """Says of which networks the accuracies under attack cannot be believed, and why."""
-    return [
-        f"{run['variant']}, seed {run['seed']}: accuracies under attack are no measure of "
-        f"robustness, as {'; '.join(signs)}."
-        for run in results
-        if (signs := run["measurements"]["robustness"]["signs_of_gradient_masking"])
-    ]
-
-
 def _known(value: float | None) -> float:
     return math.nan if value is None else value

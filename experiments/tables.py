@@ -9,6 +9,7 @@ import pandas as pd
 
 from regularizer_collection.experiments.collect import per_network
 from regularizer_collection.experiments.source_experiment import VARIANTS
+from regularizer_collection.functional.agreement import agreement
 from regularizer_collection.functional.statistics import (
     Comparison,
     compare_networks,
@@ -185,42 +186,11 @@ def agreement_table(maps: Iterable[tuple[str, int, np.ndarray]]) -> pd.DataFrame
     variants = in_order(of_variant)
     if not variants:
         return pd.DataFrame()
-    stacked = [np.stack(of_variant[variant]) for variant in variants]
-    num_points = stacked[0][0].size
-    sizes = [len(networks) for networks in stacked]
-    num_labels = max(int(networks.max()) for networks in stacked) + 2  # with -1, no class
-    # At each point, n networks of one variant and m of another that see the same class are n * m
-    # pairs that agree; plane by plane, as the counts of all planes would not fit into memory.
-    agreeing = np.zeros((len(variants), len(variants)))
-    for plane in range(stacked[0].shape[1]):
-        counts = np.stack([_label_counts(networks[:, plane], num_labels) for networks in stacked])
-        agreeing += counts @ counts.T
-    pairs = num_points * np.outer(sizes, sizes).astype(float)
-    # Pairs of one seed, a network with itself among them, are taken out again.
-    own = np.repeat(np.arange(len(variants)), sizes)
-    maps_of = [map_.reshape(len(map_), -1) for networks in stacked for map_ in networks]
-    seeds = np.array([seed for variant in variants for seed in seeds_of[variant]])
-    for seed in np.unique(seeds):
-        chosen = np.flatnonzero(seeds == seed)
-        among = own[chosen][:, None], own[chosen]
-        np.add.at(pairs, among, -num_points)
-        for plane in range(stacked[0].shape[1]):
-            seen = np.stack([maps_of[network][plane] for network in chosen])
-            np.add.at(agreeing, among, -(seen[:, None] == seen).sum(2).astype(float))
-    shares = np.divide(agreeing, pairs, out=np.full_like(agreeing, np.nan), where=pairs > 0)
+    shares = agreement(
+        [np.stack(of_variant[variant]) for variant in variants],
+        [seeds_of[variant] for variant in variants],
+    )
     return pd.DataFrame(shares, index=variants, columns=variants)
-
-
-def _label_counts(maps: np.ndarray, num_labels: int) -> np.ndarray:
-    """Counts the networks that see each class, or none, at each point, as one vector.
-
-    Args:
-        maps: Class maps [networks, height, width]; -1 is no class.
-        num_labels: Number of classes, and one more.
-    """
-    points = maps.reshape(len(maps), -1)
-    places = np.arange(points.shape[1]) * num_labels + points + 1
-    return np.bincount(places.ravel(), minlength=points.shape[1] * num_labels).astype(float)
 
 
 def interval_text(mean: float, half_width: float, digits: int) -> str:

@@ -9,8 +9,7 @@ from torch import Tensor
 def in_few_sizes(model: Callable[[Tensor], Tensor], multiple: int) -> Callable[[Tensor], Tensor]:
     """Makes a model that sees batches of a multiple of samples alone.
 
-    A size that is new to a network costs it kernels, which the process keeps: some MB each on a
-    CPU.
+    On a CPU torch compiles kernels for every new batch size and keeps them, some MB each.
 
     Args:
         model: Maps samples [batch, ...] to outputs [batch, ...], each sample on its own.

@@ -134,7 +134,7 @@ def _torch_convolution(
 def _convolution(
     input: Tensor, weight: Tensor, bias: Tensor | None, stride: Pair, padding: Pair
 ) -> Tensor:
-    # The engine tells what it wants of a view, but not of a parameter itself: see below.
+    # A view: of a parameter itself the engine refuses to say whether its gradient is wanted.
     output = _Convolution.apply(input, weight.view_as(weight), stride, padding)
     return output if bias is None else output + bias[:, None, None]
 

@@ -24,7 +24,7 @@ def draw_share(alpha: float, generator: torch.Generator) -> float:
 
     Args:
         alpha: Parameter of the distribution; small values leave most samples nearly unmixed.
-        generator: Source of the random number.
+        generator: Its initial seed alone decides, so each call gives the same number.
     """
     # torch draws from a Beta distribution with its global random state alone.
     seed = derive_seed("beta", generator.initial_seed())

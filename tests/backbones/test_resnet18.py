@@ -78,10 +78,10 @@ def test_the_cifar_stem_keeps_the_resolution():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"dropout": -0.1}, "dropout is -0.1; give a probability between 0 and 1"),
-        ({"dropout": 1.1}, "dropout is 1.1; give a probability between 0 and 1"),
+        ({"dropout": -0.1}, "dropout is -0.1; give a number from 0 to 1"),
+        ({"dropout": 1.1}, "dropout is 1.1; give a number from 0 to 1"),
         ({"stem": "vgg"}, "stem is 'vgg'; give 'imagenet' or 'cifar'"),
-        ({"num_classes": 0}, "num_classes is 0; give at least 1"),
+        ({"num_classes": 0}, "num_classes is 0; give 1 or more"),
     ],
 )
 def test_refuses_wrong_arguments(arguments, message):

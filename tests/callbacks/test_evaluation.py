@@ -237,7 +237,7 @@ def test_an_epoch_without_cheap_planes_ends_as_any(make_trainer, tiny_data):
 def test_the_log_says_which_planes_were_redone(make_trainer, tiny_data, caplog, monkeypatch):
     redone = ClassMap(torch.zeros(21, 21, dtype=torch.int64), redone=True)
     monkeypatch.setattr(
-        "regularizer_collection.callbacks.random_planes.classify_plane_with_error",
+        "regularizer_collection.callbacks.mapped_planes.classify_plane_with_error",
         lambda *_, **__: redone,
     )
     with caplog.at_level("INFO"):

@@ -137,5 +137,5 @@ def test_a_linear_classifier_beats_chance_but_stays_far_from_solving_the_task(
 
 @pytest.mark.parametrize("num_images", [0, -1])
 def test_fewer_than_one_image_is_an_error(num_images: int) -> None:
-    with pytest.raises(ValueError, match=f"num_images is {num_images}, expected at least 1"):
+    with pytest.raises(ValueError, match=f"num_images is {num_images}; give 1 or more"):
         draw_shapes(num_images, seed=0)

@@ -3,12 +3,11 @@ import math
 import numpy as np
 import pytest
 
+from regularizer_collection.experiments.report_notes import first_version_notes, masking_notes
 from regularizer_collection.experiments.robustness_tables import (
     CALIBRATION,
     ROBUSTNESS,
     distance_table,
-    first_version_notes,
-    masking_notes,
     means_table,
     measured,
 )

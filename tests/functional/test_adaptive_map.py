@@ -220,11 +220,11 @@ def test_points_without_a_class_are_counted() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"resolution": 1}, "resolution is 1; expected at least 2"),
-        ({"coarse_step": 0}, "coarse_step is 0; expected at least 1"),
-        ({"num_checked": 0}, "num_checked is 0; expected at least 1"),
-        ({"max_disagreement": -0.1}, "max_disagreement is -0.1; expected a share"),
-        ({"max_disagreement": math.nan}, "max_disagreement is nan; expected a share"),
+        ({"resolution": 1}, "resolution is 1; give 2 or more"),
+        ({"coarse_step": 0}, "coarse_step is 0; give 1 or more"),
+        ({"num_checked": 0}, "num_checked is 0; give 1 or more"),
+        ({"max_disagreement": -0.1}, "max_disagreement is -0.1; give a number from 0 to 1"),
+        ({"max_disagreement": math.nan}, "max_disagreement is nan; give a number from 0 to 1"),
     ],
 )
 def test_bad_input(arguments: dict, message: str) -> None:
