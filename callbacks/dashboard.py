@@ -8,6 +8,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_warn
 from torch.utils.tensorboard import SummaryWriter
 
+from regularizer_collection.callbacks.weight_projection import backbone_of
 from regularizer_collection.datamodules.current_datamodule import current_datamodule
 from regularizer_collection.datamodules.image_data_module import ImageDataModule
 from regularizer_collection.functional.checks import check_at_least
@@ -79,7 +80,8 @@ class Dashboard(Callback):
         }
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
-                hyperparameters = pl_module.hyperparameters()  # type: ignore[operator]
+                known = getattr(pl_module, "hyperparameters", lambda: dict(pl_module.hparams))
+                hyperparameters = known()
                 batch_size = getattr(current_datamodule(trainer), "batch_size", None)
                 hyperparameters |= {"batch_size": batch_size} if batch_size else {}
                 logger.log_hyperparams(hyperparameters, metrics, trainer.global_step)
@@ -88,7 +90,7 @@ class Dashboard(Callback):
 
     def _log_jacobian_norm(self, trainer: Trainer, pl_module: LightningModule) -> None:
         data = current_datamodule(trainer)
-        if not isinstance(data, ImageDataModule):
+        if not isinstance(data, ImageDataModule) or not hasattr(pl_module, "for_inference"):
             return
         images, _ = data.images_and_labels("test")
         generator = torch.Generator().manual_seed(derive_seed("dashboard images", 0))
@@ -107,7 +109,7 @@ class Dashboard(Callback):
         pl_module.log("jacobian/norm", norms.sqrt().mean(), rank_zero_only=True)
 
     def _log_spectra(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        spectra = spectra_of(pl_module.backbone)  # type: ignore[arg-type]
+        spectra = spectra_of(backbone_of(pl_module))
         if not spectra:
             return
         extremes = torch.stack([sigma[[0, -1]] for sigma in spectra.values()])

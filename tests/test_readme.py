@@ -41,7 +41,7 @@ def test_a_key_of_ones_own_leaves_the_inherited_ones(own_files):
     penalty = (own_files / "my_penalties.py").read_text()
     config = (own_files / "logit_norm.yaml").read_text().replace("my_penalties", "with_a_key")
     # A name of its own, as a module stays imported for the tests that follow.
-    (own_files / "with_a_key.py").write_text(f"from typing import Any\n{penalty}\n{key}")
+    (own_files / "with_a_key.py").write_text(f"{penalty}\n{key}")
     (own_files / "with_a_key.yaml").write_text(
         f"{config}          ceiling: 3.0\n          every_n_steps: 2\n"
     )

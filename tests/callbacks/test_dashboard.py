@@ -1,8 +1,10 @@
 import pytest
 import torch
+from pytorch_lightning import LightningModule
 from pytorch_lightning.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
+from torch.nn.functional import cross_entropy
 
 from regularizer_collection.callbacks import Dashboard, Evaluation
 from regularizer_collection.datamodules import Shapes100DataModule
@@ -94,6 +96,33 @@ def test_a_compiled_backbone_trains_without_the_norm(make_trainer, tiny_data):
     with pytest.warns(UserWarning, match=r"jacobian/norm is left out of the dashboard: .*donated"):
         trainer.fit(model, tiny_data)
     assert "svb/sigma_max" in trainer.callback_metrics
+
+
+def test_a_module_of_somebody_elses_has_its_spectra(make_trainer, tiny_data, tmp_path):
+    class Foreign(LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.Sequential(nn.Flatten(), nn.Linear(3072, 100))
+
+        def training_step(self, batch, batch_idx):
+            return cross_entropy(self.layers(batch[0]), batch[1])
+
+        def validation_step(self, batch, batch_idx):
+            pass
+
+        def test_step(self, batch, batch_idx):
+            self.log("test/loss", cross_entropy(self.layers(batch[0]), batch[1]))
+
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), lr=0.1)
+
+    logger = TensorBoardLogger(tmp_path)
+    trainer = make_trainer(max_epochs=1, callbacks=[Dashboard()], logger=logger)
+    model = Foreign()
+    trainer.fit(model, tiny_data)
+    largest = torch.linalg.svdvals(model.layers[1].weight)[0].item()
+    assert trainer.callback_metrics["svb/sigma_max"].item() == pytest.approx(largest, rel=1e-5)
+    trainer.test(model, tiny_data, verbose=False)
 
 
 def test_refuses_no_images():
