@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from pytorch_lightning import Callback
 from torch import nn
 
@@ -36,7 +37,10 @@ class SVBClassifier(Classifier):
         self.bounding = SingularValueBounding(eps, every_n_steps, bound_at_start)
         if orthogonal_init:
             for weight in self.bounding.weights(self.backbone).values():
-                nn.init.orthogonal_(weight)
+                # orthogonal_ takes no channels_last weight, as it views it as rows
+                rows = torch.empty_like(weight, memory_format=torch.contiguous_format)
+                with torch.no_grad():
+                    weight.copy_(nn.init.orthogonal_(rows))
 
     def configure_callbacks(self) -> list[Callback]:
         """Returns the bounding callback.
