@@ -54,7 +54,8 @@ class SharpnessAware(Regularizer):
             for gradient in gradients:
                 dist.all_reduce(gradient, op=dist.ReduceOp.SUM)
         norm = torch.stack([gradient.norm() for gradient in gradients]).norm()
-        scale = self.rho / norm.clamp(min=torch.finfo(norm.dtype).tiny)
+        # Of gradients below 1e-22 the squares, and with them the norm, are 0 in float32.
+        scale = self.rho / norm.clamp(min=1e-12)
         pairs = zip(weights.items(), gradients, strict=True)
         moved = {name: weight + scale * gradient for (name, weight), gradient in pairs}
         sharp = loss_at(step.backbone, moved | statistics(step.backbone), loss)

@@ -61,5 +61,8 @@ class VirtualAdversarial(Penalty):
 def _unit(directions: Tensor) -> Tensor:
     """Gives each sample's direction the length 1."""
     tiny = torch.finfo(directions.dtype).tiny
-    norms = directions.flatten(1).norm(dim=1).clamp(min=tiny)
-    return directions / norms.view(-1, *[1] * (directions.ndim - 1))
+    each = (-1, *[1] * (directions.ndim - 1))
+    # Of entries below 1e-22 the squares are 0 in float32. By a power of 2 nothing is rounded.
+    largest = directions.flatten(1).abs().amax(1).clamp(min=tiny)
+    scaled = directions / largest.log2().floor().exp2().view(each)
+    return scaled / scaled.flatten(1).norm(dim=1).clamp(min=tiny).view(each)

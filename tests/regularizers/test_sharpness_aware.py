@@ -106,3 +106,18 @@ def test_a_head_that_the_loss_does_not_use_is_left_alone():
         backbone, [SharpnessAware(0.1)], images, labels, Step(backbone, 5)
     ).total
     assert beside.item() == pytest.approx(alone.item())
+
+
+@pytest.mark.parametrize("certainty", [10.0, 60.0, 100.0])
+def test_a_loss_without_much_gradient_is_never_taken_further_than_rho_away(certainty):
+    network = nn.Sequential(nn.Flatten(), nn.Linear(12, 2))
+    images, labels = torch.ones(1, 3, 2, 2), torch.tensor([0])
+    with torch.no_grad():
+        network[1].weight.zero_()
+        network[1].bias.copy_(torch.tensor([certainty, 0.0]))
+    before, seen = nn.utils.parameters_to_vector(network.parameters()).detach(), []
+    network.register_forward_hook(
+        lambda *_: seen.append(nn.utils.parameters_to_vector([*network[1]._parameters.values()]))
+    )
+    regularized_loss(network, [SharpnessAware(0.1)], images, labels, Step(network, 2))
+    assert (seen[1] - before).norm() <= 0.1 * (1 + 1e-5)

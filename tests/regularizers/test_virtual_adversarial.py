@@ -1,9 +1,11 @@
+import pytest
 import torch
 from torch import nn
 
 from regularizer_collection.functional.attacks import kl_divergence
 from regularizer_collection.regularizers import Step, VirtualAdversarial, regularized_loss
-from tests.regularizers.conftest import batch
+from regularizer_collection.regularizers.virtual_adversarial import _unit
+from tests.regularizers.conftest import batch, linear
 
 
 def network():
@@ -58,3 +60,30 @@ def test_only_the_second_side_carries_gradient():
     terms = regularized_loss(net, [VirtualAdversarial(1.0, 0.0)], images, labels, Step(net, 5))
     gradients = torch.autograd.grad(terms.penalties["virtual_adversarial"], list(net.parameters()))
     assert all(gradient.abs().max() < 1e-12 for gradient in gradients)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-15, 1e-25, 1e-40])
+def test_a_direction_has_length_1_however_small_it_is(scale):
+    generator = torch.Generator().manual_seed(0)
+    directions = torch.randn(4, 3, 8, 8, generator=generator)
+    lengths = _unit(scale * directions).flatten(1).norm(dim=1)
+    torch.testing.assert_close(lengths, torch.ones(4), rtol=1e-3, atol=0)
+
+
+def test_a_direction_of_ordinary_size_is_divided_by_its_norm_bit_for_bit():
+    directions = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    norms = directions.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
+    assert torch.equal(_unit(directions), directions / norms)
+    assert _unit(torch.zeros(2, 3)).abs().max() == 0
+
+
+def test_images_of_which_the_network_is_nearly_certain_move_by_eps():
+    net, (images, labels) = linear().float(), batch()
+    with torch.no_grad():
+        net[1].weight.mul_(1e-3)
+        net[1].bias.copy_(torch.tensor([60.0, 0, 0, 0, 0]))  # exp(-60) is 1e-26
+    moved = []
+    net.register_forward_pre_hook(lambda _, args: moved.append(args[0].detach()))
+    regularized_loss(net, [VirtualAdversarial(1.0, 0.5)], images.float(), labels, Step(net, 5))
+    lengths = (moved[-1] - moved[0]).flatten(1).norm(dim=1)
+    torch.testing.assert_close(lengths, torch.full((8,), 0.5))
