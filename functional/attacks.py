@@ -259,7 +259,9 @@ def random_start(images: Tensor, eps: float, pixels: PixelSpace, uniform: Tensor
 
 def kl_divergence(logits: Tensor, others: Tensor) -> Tensor:
     """Computes KL(p || q) of each sample, p and q the softmax of two logits [batch, classes]."""
-    ours, theirs = logits.log_softmax(1), others.log_softmax(1)
+    # Of 16 bits the difference would be rounding alone, and autocast leaves them so on the CPU.
+    dtype = torch.promote_types(logits.dtype, torch.float32)
+    ours, theirs = logits.log_softmax(1, dtype=dtype), others.log_softmax(1, dtype=dtype)
     return (ours.exp() * (ours - theirs)).sum(1)
 
 

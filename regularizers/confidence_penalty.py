@@ -2,6 +2,7 @@
 
 import math
 
+import torch
 from torch import Tensor
 
 from regularizer_collection.functional.checks import check_at_least
@@ -38,7 +39,8 @@ class ConfidencePenalty(Penalty):
 
     def value(self, logits: Tensor, images: Tensor, targets: Tensor, step: Step) -> Tensor:
         """Computes the mean of -H(p), or of what H(p) lacks of the threshold."""
-        log_probabilities = logits.log_softmax(1)
+        dtype = torch.promote_types(logits.dtype, torch.float32)  # autocast keeps 16 on the CPU
+        log_probabilities = logits.log_softmax(1, dtype=dtype)
         entropy = -(log_probabilities.exp() * log_probabilities).sum(1)
         if math.isinf(self.threshold):
             return -entropy.mean()

@@ -86,6 +86,16 @@ def test_the_divergence_is_torchs_and_zero_between_equals():
     assert kl_divergence(ours, ours).abs().max() == 0
 
 
+def test_the_divergence_of_16_bit_logits_is_computed_in_32_bits():
+    generator = torch.Generator().manual_seed(4)
+    ours = torch.randn(50, 5, generator=generator).bfloat16()
+    theirs = (ours + 0.05 * torch.randn(50, 5, generator=generator)).bfloat16()
+    found = kl_divergence(ours, theirs)
+    torch.testing.assert_close(
+        found, kl_divergence(ours.double(), theirs.double()).float(), rtol=1e-4, atol=1e-6
+    )
+
+
 def linear(num_classes=5, seed=5):
     """A linear model of pixels [1, 6, 6], its weights, and images well inside the box."""
     generator = torch.Generator().manual_seed(seed)

@@ -39,6 +39,12 @@ def test_certain_predictions_have_no_entropy_and_stay_finite():
     assert term(torch.zeros(1, 2), 1.0).item() == pytest.approx(-math.log(2))
 
 
+def test_the_entropy_of_16_bit_logits_is_computed_in_32_bits():
+    logits = (10 * LOGITS).bfloat16()
+    entropy = Categorical(logits=logits.double()).entropy()
+    torch.testing.assert_close(term(logits, 1.0), -entropy.mean().float())
+
+
 def test_refuses_a_negative_threshold():
     with pytest.raises(ValueError, match="threshold is -1; give 0 or more"):
         ConfidencePenalty(0.1, -1)
