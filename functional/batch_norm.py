@@ -75,8 +75,9 @@ def synchronized_batch_norm(
     variance = _SumOverProcesses.apply(centred.square().sum(pixels)) / count
     if running_mean is not None and running_var is not None:
         with torch.no_grad():
-            running_mean.lerp_(mean, momentum)
-            running_var.lerp_(variance * count / (count - 1), momentum)
+            unbiased = variance * count / (count - 1)
+            for kept, new in ((running_mean, mean), (running_var, unbiased)):
+                kept.copy_(kept.to(new.dtype).lerp(new, momentum))
     scale = (variance + eps).rsqrt()
     scale = scale if weight is None else scale * weight
     output = centred * _channels(scale, input)

@@ -43,6 +43,18 @@ def test_equals_torch_and_updates_the_running_statistics_alike(normalise):
     torch.testing.assert_close(ours, theirs)
 
 
+@pytest.mark.parametrize("momentum", [0.1, torch.tensor(0.1)])
+def test_running_statistics_of_16_bits_move_as_those_of_more_bits_do(momentum):
+    maps, weight, bias = make()
+    ours, theirs = running(torch.bfloat16), running()
+    half = (tensor.bfloat16() for tensor in (maps, weight, bias))
+    output = synchronized_batch_norm(*half, *ours, momentum, 1e-5)
+    torchs(maps, weight, bias, *theirs, 0.1, 1e-5)
+    assert output.dtype == torch.bfloat16
+    for found, expected in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(found.double(), expected, rtol=0.01, atol=0.001)
+
+
 @both
 def test_first_and_second_derivatives_are_exact(normalise):
     def with_statistics(*inputs):
