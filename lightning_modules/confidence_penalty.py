@@ -13,7 +13,7 @@ class ConfidencePenaltyClassifier(Classifier):
     Args:
         coefficient: Weight of the entropy.
         threshold: Entropy in nats that is enough.
-        every_n_steps: Applies the penalty in every n-th batch, with n times the weight.
+        every_n_steps: Applies the penalty in every n-th optimizer step, with n times the weight.
         **kwargs: See :class:`Classifier`.
 
     Raises:

@@ -12,7 +12,7 @@ class CurvatureClassifier(Classifier):
     Args:
         coefficient: Weight of the squared difference of two gradients.
         h: Distance between the two in pixels from 0 to 1.
-        every_n_steps: Applies the penalty in every n-th batch, with n times the weight.
+        every_n_steps: Applies the penalty in every n-th optimizer step, with n times the weight.
         **kwargs: See :class:`Classifier`.
 
     Raises:

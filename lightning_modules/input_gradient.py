@@ -11,7 +11,7 @@ class InputGradientClassifier(Classifier):
 
     Args:
         coefficient: Weight of half the mean squared gradient.
-        every_n_steps: Applies the penalty in every n-th batch, with n times the weight.
+        every_n_steps: Applies the penalty in every n-th optimizer step, with n times the weight.
         **kwargs: See :class:`Classifier`.
 
     Raises:

@@ -13,7 +13,7 @@ class JacobianClassifier(Classifier):
     Args:
         lambda_jacobian: Coefficient of the penalty.
         num_projections: Random directions for each sample; -1 takes all classes.
-        every_n_steps: Applies the penalty in every n-th batch, with n times the weight.
+        every_n_steps: Applies the penalty in every n-th optimizer step, with n times the weight.
         **kwargs: See :class:`Classifier`.
 
     Raises:

@@ -12,7 +12,7 @@ class SoftOrthogonalityClassifier(Classifier):
     Args:
         coefficient: Weight of the mean distance over layers.
         kind: Which distance from orthogonal.
-        every_n_steps: Applies the penalty in every n-th batch, with n times the weight.
+        every_n_steps: Applies the penalty in every n-th optimizer step, with n times the weight.
         **kwargs: See :class:`Classifier`.
 
     Raises:

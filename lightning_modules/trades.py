@@ -14,7 +14,7 @@ class TRADESClassifier(Classifier):
         eps: Half-width of the box in pixels from 0 to 1.
         step_size: Length of a step in each pixel, on the same scale.
         num_steps: Steps of the ascent.
-        every_n_steps: Applies the penalty in every n-th batch, with n times the weight.
+        every_n_steps: Applies the penalty in every n-th optimizer step, with n times the weight.
         **kwargs: See :class:`Classifier`.
 
     Raises:

@@ -12,7 +12,7 @@ class VirtualAdversarialClassifier(Classifier):
     Args:
         coefficient: Weight of the divergence.
         eps: Length of the perturbation in units of the normalised images.
-        every_n_steps: Applies the penalty in every n-th batch, with n times the weight.
+        every_n_steps: Applies the penalty in every n-th optimizer step, with n times the weight.
         **kwargs: See :class:`Classifier`.
 
     Raises:

@@ -17,7 +17,23 @@ def added(penalty, **where):
 
 def test_every_second_step_has_twice_the_weight():
     penalty = One(0.5, every_n_steps=2)
-    assert [added(penalty, index=index) for index in range(4)] == [1.0, None, 1.0, None]
+    assert [added(penalty, global_step=step) for step in range(4)] == [1.0, None, 1.0, None]
+
+
+def test_the_mean_weight_is_the_coefficient_however_many_batches_an_epoch_has():
+    penalty = One(0.5, every_n_steps=10)
+    steps = [(epoch, index) for epoch in range(10) for index in range(12)]
+    weights = [
+        added(penalty, epoch=epoch, index=index, global_step=12 * epoch + index) or 0.0
+        for epoch, index in steps
+    ]
+    assert sum(weights) / len(weights) == pytest.approx(0.5)
+
+
+def test_all_batches_of_an_accumulated_step_count_alike():
+    penalty = One(0.5, every_n_steps=2)
+    weights = [added(penalty, index=i, global_step=i // 3) for i in range(9)]
+    assert weights == 3 * [1.0] + 3 * [None] + 3 * [1.0]
 
 
 def test_the_weight_rises_linearly_from_zero_with_the_optimizer_steps():
