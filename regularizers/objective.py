@@ -55,8 +55,12 @@ def regularized_loss(
     """
     named = _named(regularizers)
     targets = labels
+    weight = step.weight(len(images))
     for regularizer in named.values():
+        num_images = len(images)
         images, targets = regularizer.transform(images, targets, step)
+        if len(images) != num_images:
+            step = replace(step, global_size=None)  # what it was no longer tells how many there are
     images = images.detach()
     images.requires_grad_(any(r.needs_image_gradient(step) for r in named.values()))
     evaluations: list[tuple[Tensor, dict[str, Tensor], Tensor]] = []
@@ -65,7 +69,6 @@ def regularized_loss(
         here = replace(step, dropout_state=random_state(images.device))
         with differentiable_attention(images):
             logits = backbone(images)
-        weight = step.weight(len(images))
         cross_entropy = weight * F.cross_entropy(logits, targets)
         terms = ((name, r.penalty(logits, images, targets, here)) for name, r in named.items())
         penalties = {name: weight * term for name, term in terms if term is not None}

@@ -8,10 +8,12 @@ from regularizer_collection.regularizers import (
     Curvature,
     ElasticNet,
     InputGradient,
+    InputNoise,
     JacobianPenalty,
     Penalty,
     Regularizer,
     Step,
+    VirtualAdversarial,
     penalty_gradient_ratio,
     regularized_loss,
 )
@@ -167,3 +169,48 @@ def test_attention_is_differentiated_twice(penalty, batch):
     step = Step(backbone, 5, pixels=pixels)
     regularized_loss(backbone, [penalty], images, labels, step).total.backward()
     assert backbone.embed.weight.grad.norm() > 0
+
+
+class Twice(Regularizer):
+    def transform(self, images, targets, step):
+        return torch.cat([images, images]), torch.cat([targets, targets])
+
+
+class EverySecond(Regularizer):
+    def transform(self, images, targets, step):
+        return images[::2], targets[::2]
+
+
+@pytest.mark.parametrize("changing", [Twice(), EverySecond()])
+def test_the_loss_is_a_mean_over_the_images_trained_on_however_many_a_transform_makes(
+    changing, backbone, batch
+):
+    images, targets = changing.transform(*batch, None)
+    terms = regularized_loss(
+        backbone, [changing, MeanLogit(1.0)], *batch, Step(backbone, 5, global_size=6)
+    )
+    expected = F.cross_entropy(backbone(images), targets)
+    torch.testing.assert_close(terms.cross_entropy, expected)
+    torch.testing.assert_close(terms.penalties["mean_logit"], backbone(images).mean())
+
+
+@pytest.mark.parametrize("changing", [Twice(), EverySecond()])
+def test_a_process_with_more_images_than_others_counts_more_whatever_a_transform_makes_of_them(
+    changing, backbone, batch
+):
+    images, targets = changing.transform(*batch, None)
+    step = Step(backbone, 5, rank=0, world_size=2, global_size=11)
+    terms = regularized_loss(backbone, [changing], *batch, step)
+    expected = 6 / 5.5 * F.cross_entropy(backbone(images), targets)
+    torch.testing.assert_close(terms.cross_entropy, expected)
+
+
+@pytest.mark.parametrize("later", [InputNoise(0.1), JacobianPenalty(1.0), VirtualAdversarial(1.0)])
+@pytest.mark.parametrize("changing", [Twice(), EverySecond()])
+def test_what_comes_after_a_change_of_their_number_draws_for_the_images_there_are(
+    changing, later, backbone, batch
+):
+    step = Step(backbone, 5, global_size=6)
+    terms = regularized_loss(backbone, [changing, later], *batch, step)
+    assert len(terms.logits) == len(changing.transform(*batch, None)[0])
+    assert terms.total.isfinite()
