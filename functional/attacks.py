@@ -215,7 +215,8 @@ def sign_ascent(
     and into pixels from 0 to 1.
 
     Args:
-        loss: Maps images to a scalar, such that each image's gradient is its own: a sum over them.
+        loss: Maps images, which it may change in place, to a scalar, such that each image's
+            gradient is its own: a sum over them.
         images: Normalised images [batch, channels, height, width].
         start: Images from which the ascent starts, such as ``images`` or a point of the box.
         eps: Half-width of the box in pixels from 0 to 1, such as 8 / 255.
@@ -238,7 +239,7 @@ def sign_ascent(
     for _ in range(num_steps):
         moved.requires_grad_()
         with torch.enable_grad():
-            (gradient,) = torch.autograd.grad(loss(moved), moved)
+            (gradient,) = torch.autograd.grad(loss(moved.clone()), moved)
         moved = into_box(moved.detach() + stride * gradient.sign())
         if watch is not None:
             watch(moved)

@@ -53,7 +53,7 @@ class Curvature(Penalty):
             there = repeated(
                 step,
                 images.device,
-                lambda: _loss_gradient(step.backbone(moved), moved, targets),
+                lambda: _loss_gradient(step.backbone(moved.clone()), moved, targets),
             )
         difference = (there - gradient) * pixels.distance(1.0, images)
         return difference.square().sum() / len(images)

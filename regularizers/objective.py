@@ -68,7 +68,7 @@ def regularized_loss(
     def loss() -> Tensor:
         here = replace(step, dropout_state=random_state(images.device))
         with differentiable_attention(images):
-            logits = backbone(images)
+            logits = backbone(images.clone())  # which it may change in place, unlike the images
         cross_entropy = weight * F.cross_entropy(logits, targets)
         terms = ((name, r.penalty(logits, images, targets, here)) for name, r in named.items())
         penalties = {name: weight * term for name, term in terms if term is not None}

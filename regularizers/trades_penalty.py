@@ -62,7 +62,7 @@ class TRADESPenalty(Penalty):
         start = images + pixels.distance(START, images) * step.draw("trades start", images)
         with eval_mode(step.backbone):
             with torch.no_grad():
-                clean = step.backbone(images)
+                clean = step.backbone(images.clone())
             return sign_ascent(
                 lambda moved: kl_divergence(clean, step.backbone(moved)).sum(),
                 images,

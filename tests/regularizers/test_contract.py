@@ -115,6 +115,32 @@ def test_weights_mode_and_images_are_left_as_they_were(cls):
     assert torch.equal(images, batch()[0])
 
 
+class Shifted(nn.Module):
+    """Normalises images once more, in their own memory or not, before its network sees them."""
+
+    def __init__(self, in_place):
+        super().__init__()
+        self.network = backbone()
+        self.in_place = in_place
+
+    def forward(self, images):
+        shifted = images.sub_(0.3).mul_(2) if self.in_place else images.sub(0.3).mul(2)
+        return self.network(shifted)
+
+
+@pytest.mark.parametrize("cls", REGULARIZERS)
+def test_a_backbone_that_changes_its_input_in_place_is_trained_as_one_that_does_not(cls):
+    gradients = []
+    for in_place in (True, False):
+        network, (images, labels) = Shifted(in_place), batch()
+        torch.manual_seed(1)
+        regularized_loss(network, [cls()], images, labels, step(network)).total.backward()
+        assert torch.equal(images, batch()[0])
+        gradients.append([parameter.grad for parameter in network.parameters()])
+    for ours, theirs in zip(*gradients, strict=True):
+        assert torch.equal(ours, theirs)
+
+
 @pytest.mark.parametrize(("first", "second"), list(combinations_with_replacement(REGULARIZERS, 2)))
 def test_every_pair_trains(first, second):
     network = backbone()
