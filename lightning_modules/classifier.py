@@ -299,6 +299,11 @@ class Classifier(LightningModule):
         steps = self.trainer.estimated_stepping_batches
         if steps == float("inf"):
             raise ValueError("the run has no end; give trainer.max_epochs or trainer.max_steps")
+        if steps < 0:
+            raise ValueError(
+                "the training data does not tell its length, and so not the schedule's; give "
+                "trainer.max_steps or trainer.limit_train_batches"
+            )
         if self.lr_interval == "step":
             return int(steps)
         self.trainer.fit_loop.setup_data()
@@ -312,8 +317,8 @@ class Classifier(LightningModule):
         checkpoint["variant_class"] = type(self).__name__
         if isinstance(self.backbone, _BACKBONES) and self.backbone.is_as_built():
             checkpoint[type(self.backbone).__name__.lower()] = self.backbone.arguments
-        progress = self.trainer.fit_loop.epoch_loop.batch_progress.current
-        if 0 < progress.completed < self.trainer.num_training_batches:
+        progress = self.trainer.fit_loop.epoch_loop.batch_progress
+        if progress.current.ready and not progress.is_last_batch:
             checkpoint["train_accuracy"] = dict(self.train_accuracy.metric_state)
 
     @classmethod

@@ -406,3 +406,50 @@ def test_l2_can_leave_biases_and_norms_as_plain_training_moves_them(tiny_data, m
 def test_refuses_wrong_arguments(cls, arguments, message):
     with pytest.raises(ValueError, match=message):
         cls(**arguments)
+
+
+class Stream(IterableDataset):
+    """Sixty images in batches of ten, whose number it does not tell."""
+
+    def __iter__(self):
+        generator = torch.Generator().manual_seed(0)
+        for _ in range(6):
+            yield torch.randn(10, 3, 32, 32, generator=generator), torch.arange(10)
+
+
+def stream():
+    return DataLoader(Stream(), batch_size=None)
+
+
+def six_batches():
+    return DataLoader([*Stream()], batch_size=None)
+
+
+def test_a_schedule_of_fractions_is_refused_where_the_length_of_the_data_is_unknown(make_trainer):
+    message = r"the training data .* give trainer\.max_steps or trainer\.limit_train_batches"
+    with pytest.raises(ValueError, match=message):
+        make_trainer(max_epochs=2).fit(NoRegClassifier(linear_backbone()), stream(), stream())
+    limited = NoRegClassifier(linear_backbone())
+    make_trainer(max_epochs=3, limit_train_batches=6).fit(limited, stream(), stream())
+    assert limited.optimizers().param_groups[0]["lr"] == pytest.approx(0.001)
+
+
+@pytest.mark.parametrize("data", [stream, six_batches])
+@pytest.mark.parametrize(
+    ("when", "is_kept"),
+    [
+        ({"save_on_train_epoch_end": True}, False),
+        ({"every_n_train_steps": 6}, False),
+        ({"every_n_train_steps": 4}, True),
+    ],
+)
+def test_accuracy_so_far_is_kept_in_mid_epoch_alone(data, when, is_kept, make_trainer, tmp_path):
+    checkpoint = ModelCheckpoint(tmp_path, filename="kept", **when)
+    trainer = make_trainer(max_epochs=1, enable_checkpointing=True, callbacks=[checkpoint])
+    model = NoRegClassifier(
+        linear_backbone(),
+        optimizer=sgd,
+        lr_scheduler=lambda optimizer: torch.optim.lr_scheduler.ConstantLR(optimizer),
+    )
+    trainer.fit(model, data(), data())
+    assert ("train_accuracy" in torch.load(tmp_path / "kept.ckpt", weights_only=True)) == is_kept
