@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from pytorch_lightning import Callback, LightningModule
+from pytorch_lightning.callbacks import GradientAccumulationScheduler
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor, nn
@@ -118,6 +119,14 @@ class Classifier(LightningModule):
                 f"trainer.precision is {self.trainer.precision}, whose scaled loss does not reach "
                 f"the gradients inside {', '.join(takers)}; give bf16-mixed or 32-true"
             )
+
+    def on_train_start(self) -> None:
+        """Fits the schedule to a length that a callback has changed since: BatchSizeFinder, say."""
+        scheduler = self.lr_schedulers()
+        if isinstance(scheduler, FractionalStepLR):
+            state = scheduler.state_dict()
+            scheduler.set_total_steps(self._schedule_length())
+            scheduler.load_state_dict(state)  # a resumed run may have passed other milestones
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Sets the random state of this batch."""
@@ -296,6 +305,12 @@ class Classifier(LightningModule):
 
     def _schedule_length(self) -> int:
         """Returns how often the schedule is stepped."""
+        callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
+        if any(isinstance(callback, GradientAccumulationScheduler) for callback in callbacks):
+            raise ValueError(
+                "with a GradientAccumulationScheduler the number of steps is not known, nor the "
+                "schedule's length; give trainer.accumulate_grad_batches, or another lr_scheduler"
+            )
         steps = self.trainer.estimated_stepping_batches
         if steps == float("inf"):
             raise ValueError("the run has no end; give trainer.max_epochs or trainer.max_steps")

@@ -453,3 +453,36 @@ def test_accuracy_so_far_is_kept_in_mid_epoch_alone(data, when, is_kept, make_tr
     )
     trainer.fit(model, data(), data())
     assert ("train_accuracy" in torch.load(tmp_path / "kept.ckpt", weights_only=True)) == is_kept
+
+
+class ImagesByTheBatch(LightningDataModule):
+    def __init__(self):
+        super().__init__()
+        self.batch_size = 10
+
+    def train_dataloader(self):
+        images = torch.randn(200, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+        return DataLoader(TensorDataset(images, torch.arange(200) % 100), self.batch_size)
+
+    val_dataloader = train_dataloader
+
+
+def test_the_rate_falls_at_fractions_of_the_run_that_a_callback_has_shortened(make_trainer):
+    model = NoRegClassifier(linear_backbone())
+    finder = BatchSizeFinder(init_val=10, max_trials=2)
+    trainer = make_trainer(max_epochs=3, callbacks=[finder])
+    trainer.fit(model, datamodule=ImagesByTheBatch())
+    assert (finder.optimal_batch_size, trainer.global_step) == (20, 30)
+    assert dict(model.lr_schedulers().milestones) == {10: 1, 20: 1}
+    assert model.optimizers().param_groups[0]["lr"] == pytest.approx(0.001)
+
+
+def test_a_schedule_of_fractions_is_refused_where_the_accumulated_batches_change(
+    tiny_data, make_trainer
+):
+    scheduler = GradientAccumulationScheduler({0: 1, 1: 2})
+    message = r"GradientAccumulationScheduler .* give trainer\.accumulate_grad_batches"
+    with pytest.raises(ValueError, match=message):
+        make_trainer(max_epochs=2, callbacks=[scheduler]).fit(
+            NoRegClassifier(linear_backbone()), tiny_data
+        )
