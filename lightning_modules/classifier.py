@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self, cast
+from weakref import WeakSet
 
 import torch
 import torch.distributed as dist
@@ -38,6 +39,8 @@ from regularizer_collection.regularizers.second_pass import eval_mode
 Batch = tuple[Tensor, Tensor]
 _WATCHED_STEPS = 50
 _BACKBONES = (LeNet, ResNet18)
+_BROUGHT: WeakSet[Callback] = WeakSet()
+"""Callbacks of modules, which a trainer keeps when it goes on with another module."""
 
 
 class Classifier(LightningModule):
@@ -258,10 +261,11 @@ class Classifier(LightningModule):
             advice: What to do instead.
 
         Raises:
-            ValueError: If the trainer has a callback of that class already.
+            ValueError: If the user gave the trainer a callback of that class.
         """
-        others = (c for c in self.trainer.callbacks if c is not own)  # type: ignore[attr-defined]
-        if any(isinstance(other, type(own)) for other in others):
+        _BROUGHT.add(own)
+        callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
+        if any(isinstance(c, type(own)) and c not in _BROUGHT for c in callbacks):
             raise ValueError(
                 f"{type(self).__name__} brings its own {type(own).__name__}; leave the one in "
                 f"trainer.callbacks out and {advice}"

@@ -486,3 +486,22 @@ def test_a_schedule_of_fractions_is_refused_where_the_accumulated_batches_change
         make_trainer(max_epochs=2, callbacks=[scheduler]).fit(
             NoRegClassifier(linear_backbone()), tiny_data
         )
+
+
+@pytest.mark.parametrize(
+    ("cls", "callback"),
+    [(SVBClassifier, SingularValueBounding), (NormControlClassifier, NormControl)],
+)
+def test_a_second_module_takes_the_place_of_the_callback_that_the_first_brought(
+    cls, callback, tiny_data, make_trainer
+):
+    def module():
+        backbone = nn.Sequential(nn.Conv2d(3, 4, 32), nn.BatchNorm2d(4), nn.Flatten())
+        return cls(backbone=backbone.append(nn.Linear(4, 100)), optimizer=sgd, every_n_steps=2)
+
+    trainer, second = make_trainer(max_epochs=1), module()
+    trainer.fit(module(), tiny_data)
+    trainer.test(second, tiny_data, verbose=False)
+    assert [c for c in trainer.callbacks if isinstance(c, callback)] == second.configure_callbacks()
+    with pytest.raises(ValueError, match=f"brings its own {callback.__name__}"):
+        make_trainer(max_epochs=1, callbacks=[callback(2)]).fit(module(), tiny_data)
