@@ -2,16 +2,18 @@
 
 import inspect
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Self, cast
+from typing import IO, Any, Literal, Self, cast
 from weakref import WeakSet
 
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
+from lightning_fabric.utilities.cloud_io import _load as pl_load
 from pytorch_lightning import Callback, LightningModule
 from pytorch_lightning.callbacks import GradientAccumulationScheduler
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
@@ -332,28 +334,47 @@ class Classifier(LightningModule):
         return math.ceil(steps / math.ceil(batches / self.trainer.accumulate_grad_batches))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Notes which class the weights belong to, and what the epoch's accuracy counted so far."""
+        """Notes what the weights belong to, and what the epoch's accuracy counted so far."""
         checkpoint["variant_class"] = type(self).__name__
         if isinstance(self.backbone, _BACKBONES) and self.backbone.is_as_built():
             checkpoint[type(self.backbone).__name__.lower()] = self.backbone.arguments
+        checkpoint["regularizers"] = [type(r).__name__ for r in self.regularizers]
         progress = self.trainer.fit_loop.epoch_loop.batch_progress
         if progress.current.ready and not progress.is_last_batch:
             checkpoint["train_accuracy"] = dict(self.train_accuracy.metric_state)
 
     @classmethod
-    def load_from_checkpoint(  # type: ignore[override]
-        cls, checkpoint_path: str | Path, *args: Any, **kwargs: Any
+    def load_from_checkpoint(
+        cls,
+        checkpoint_path: str | Path | IO[bytes],
+        map_location: Any = None,
+        hparams_file: str | Path | None = None,
+        strict: bool | None = None,
+        weights_only: bool | None = None,
+        **kwargs: Any,
     ) -> Self:
         """Loads a trained module with the backbone that it was trained with, if it is one of ours.
 
-        Any other, and one of ours whose layers were changed, must be given as ``backbone``.
+        Any other, and one of ours whose layers were changed, must be given as ``backbone``, and
+        ``regularizers`` that were given to the trained module must be given again.
         """
-        if "backbone" not in kwargs:
-            checkpoint = torch.load(checkpoint_path, map_location="cpu", weights_only=True)
-            for backbone in _BACKBONES:
-                if arguments := checkpoint.get(backbone.__name__.lower()):
-                    kwargs["backbone"] = backbone(**arguments)
-        return super().load_from_checkpoint(checkpoint_path, *args, **kwargs)
+        checkpoint = pl_load(checkpoint_path, "cpu", weights_only)
+        if not isinstance(checkpoint_path, str | Path):
+            checkpoint_path.seek(0)
+        for backbone in _BACKBONES:
+            arguments = checkpoint.get(backbone.__name__.lower())
+            if arguments and "backbone" not in kwargs:
+                kwargs["backbone"] = backbone(**arguments)
+        module = super().load_from_checkpoint(
+            checkpoint_path, map_location, hparams_file, strict, weights_only, **kwargs
+        )
+        own = Counter(type(r).__name__ for r in module.regularizers)
+        if lacking := Counter(checkpoint.get("regularizers")) - own:
+            rank_zero_warn(
+                f"the module was trained with {', '.join(lacking)}, which the loaded one lacks; to "
+                "train on, give regularizers="
+            )
+        return module
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuses the weights of another variant.

@@ -1,22 +1,33 @@
+import io
 from functools import partial
+from pickle import UnpicklingError
 from types import SimpleNamespace
 
 import pytest
 import torch
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning import LightningDataModule
+from pytorch_lightning.callbacks import (
+    BatchSizeFinder,
+    GradientAccumulationScheduler,
+    ModelCheckpoint,
+)
 from pytorch_lightning.cli import ReduceLROnPlateau
 from pytorch_lightning.loggers.logger import DummyLogger
 from torch import nn
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
+from regularizer_collection.callbacks import NormControl, SingularValueBounding
 from regularizer_collection.datamodules import Shapes100DataModule
 from regularizer_collection.lightning_modules import (
     JacobianClassifier,
     L2Classifier,
+    LeNet,
     NoRegClassifier,
+    NormControlClassifier,
     SVBClassifier,
     classifier,
 )
-from regularizer_collection.regularizers import Penalty, SharpnessAware
+from regularizer_collection.regularizers import LabelSmoothing, Penalty, SharpnessAware
 
 # Losses of the first 5 steps on fixed data with seed 0, dropout 0.5. They guard against changes
 # that nobody meant; a change that is meant replaces them.
@@ -505,3 +516,65 @@ def test_a_second_module_takes_the_place_of_the_callback_that_the_first_brought(
     assert [c for c in trainer.callbacks if isinstance(c, callback)] == second.configure_callbacks()
     with pytest.raises(ValueError, match=f"brings its own {callback.__name__}"):
         make_trainer(max_epochs=1, callbacks=[callback(2)]).fit(module(), tiny_data)
+
+
+def as_path(path):
+    return path
+
+
+def as_address(path):
+    return path.as_uri()
+
+
+def as_open_file(path):
+    return io.BytesIO(path.read_bytes())
+
+
+@pytest.mark.parametrize("given", [as_path, as_address, as_open_file])
+def test_whatever_lightning_loads_a_checkpoint_from_brings_its_backbone_back(
+    given, make_trainer, tmp_path
+):
+    model = NoRegClassifier(LeNet(4), num_classes=4, optimizer=sgd)
+    batches = [(torch.zeros(2, 1, 28, 28), torch.zeros(2, dtype=torch.int64))]
+    trainer = make_trainer(max_epochs=0)
+    trainer.fit(model, batches, batches)
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    loaded = NoRegClassifier.load_from_checkpoint(given(tmp_path / "last.ckpt"))
+    torch.testing.assert_close(loaded.state_dict(), model.state_dict())
+
+
+def test_a_checkpoint_with_objects_in_it_is_read_if_the_user_says_so(make_trainer, tmp_path):
+    model = NoRegClassifier(LeNet(4), num_classes=4, optimizer=sgd)
+    batches = [(torch.zeros(2, 1, 28, 28), torch.zeros(2, dtype=torch.int64))]
+    trainer = make_trainer(max_epochs=0)
+    trainer.fit(model, batches, batches)
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    checkpoint = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    torch.save(checkpoint | {"note": SimpleNamespace()}, tmp_path / "last.ckpt")
+    with pytest.raises(UnpicklingError, match="weights_only"):
+        NoRegClassifier.load_from_checkpoint(tmp_path / "last.ckpt")
+    loaded = NoRegClassifier.load_from_checkpoint(tmp_path / "last.ckpt", weights_only=False)
+    assert loaded.backbone.arguments["num_classes"] == 4
+
+
+def test_a_module_loaded_without_the_regularizers_that_it_was_trained_with_says_so(
+    tiny_data, make_trainer, tmp_path
+):
+    extra = [LabelSmoothing(0.2)]
+    model = JacobianClassifier(backbone=linear_backbone(), optimizer=sgd, regularizers=extra)
+    trainer = make_trainer(max_steps=1)
+    trainer.fit(model, tiny_data)
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+
+    def load(**arguments):
+        JacobianClassifier.load_from_checkpoint(
+            tmp_path / "last.ckpt", backbone=linear_backbone(), **arguments
+        )
+
+    with pytest.warns(UserWarning, match="trained with LabelSmoothing, .* give regularizers="):
+        load()
+    load(regularizers=extra)  # a warning would be an error
+    checkpoint = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    del checkpoint["regularizers"]  # as in those of older versions
+    torch.save(checkpoint, tmp_path / "last.ckpt")
+    load()
