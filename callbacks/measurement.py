@@ -191,9 +191,8 @@ def data_of(trainer: Trainer, pl_module: LightningModule) -> ImageDataModule:
     """
     data = current_datamodule(trainer)
     if not isinstance(data, ImageDataModule):
-        raise ValueError(
-            f"the data is {type(data).__name__}; measurements need a subclass of ImageDataModule"
-        )
+        found = "of loaders" if data is None else type(data).__name__
+        raise ValueError(f"the data is {found}; measurements need a subclass of ImageDataModule")
     if not hasattr(pl_module, "for_inference"):
         raise ValueError(
             f"the model is {type(pl_module).__name__}; measurements need a subclass of Classifier"

@@ -25,6 +25,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from regularizer_collection.backbones import LeNet, ResNet18
 from regularizer_collection.datamodules.batch_loader import BatchLoader
+from regularizer_collection.datamodules.current_datamodule import current_datamodule
 from regularizer_collection.functional.checks import check_at_least
 from regularizer_collection.functional.pixels import PixelSpace
 from regularizer_collection.functional.seeding import derive_seed
@@ -63,7 +64,8 @@ class Classifier(LightningModule):
         optimizer: Builds the optimizer from the parameters.
         lr_scheduler: Builds the schedule from the optimizer.
         lr_interval: Steps the schedule after every optimizer "step" or after every "epoch".
-        seed: Seed of dropout and of all that regularizers draw.
+        seed: Seed of dropout and of all that regularizers draw: that of the run, or runs of other
+            seeds drop the same features.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -197,7 +199,7 @@ class Classifier(LightningModule):
             rank=self.global_rank,
             world_size=self.trainer.world_size,
             global_size=self._global_size(batch_idx, num_images),
-            pixels=_pixel_space(getattr(self.trainer, "datamodule", None)),
+            pixels=_pixel_space(current_datamodule(self.trainer)),
             penalty_warmup_steps=self.penalty_warmup_steps,
         )
 
@@ -216,7 +218,7 @@ class Classifier(LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Logs accuracy and loss of held-out images, or the curve on test images if none are."""
-        prefix = getattr(getattr(self.trainer, "datamodule", None), "validation_name", "val")
+        prefix = getattr(current_datamodule(self.trainer), "validation_name", "val")
         self._evaluate(batch, prefix, self.val_accuracy, self.val_loss)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
