@@ -43,7 +43,9 @@ from regularizer_collection.runtime.run_folder import (
     TestFolder,
     folder_to_fit,
     folder_to_test,
+    has_ended,
     newest_checkpoint,
+    refuse_other_length_of_schedule,
     refuse_to_shorten,
 )
 from regularizer_collection.runtime.run_lock import run_lock
@@ -64,6 +66,7 @@ class RegularizerCLI(LightningCLI):
     def __init__(self, *, args: list[str], trusted: Sequence[str], **kwargs: Any) -> None:
         self._asked = next(iter(args), None)
         self._trusted = trusted
+        self.has_ended = False
         super().__init__(args=args, **kwargs)
 
     def _prepare_subcommand_parser(
@@ -153,9 +156,6 @@ class RegularizerCLI(LightningCLI):
         )
         self.run_folder, self.is_own = self._choose_folder(config)
         self.trainer_defaults = {"callbacks": self._run_callbacks(trainer)}
-        self.save_config_kwargs = {"save_to_log_dir": False}
-        if self.subcommand != "fit":
-            self.save_config_callback = None  # the folder keeps the config that trained it
         if not trainer.barebones:
             kwargs["logger"] = self._loggers(trainer.logger)
         plugins = trainer.plugins or []
@@ -197,7 +197,13 @@ class RegularizerCLI(LightningCLI):
                 path, checkpoint = (str(found), _load(found)) if found else (None, None)
         self.config_init[self.subcommand]["ckpt_path"] = path
         if is_fit:
-            refuse_to_shorten(config["trainer"], checkpoint)
+            if checkpoint is not None:
+                refuse_other_length_of_schedule(self.identity, checkpoint)
+                # One in the middle of a run may be named, from which to go on would undo the rest.
+                newest = newest_checkpoint(folder) if is_named else None
+                for known in (checkpoint, *([_load(newest)] if newest else [])):
+                    refuse_to_shorten(config["trainer"], known)
+                self.has_ended = has_ended(folder, self.identity, checkpoint)
             return TestFolder(folder, True)
         self.config[self.subcommand]["ckpt_path"] = path
         return folder_to_test(
@@ -264,7 +270,8 @@ class RegularizerCLI(LightningCLI):
         ]
         if not trainer.barebones:  # which logs nothing
             callbacks += [Dashboard(), WeightGrowth()]
-        self.record = RunRecord(self.run_folder, self.identity)
+        config = self._parser(self.subcommand).dump(self.config[self.subcommand], skip_unset=False)
+        self.record = RunRecord(self.run_folder, self.identity, config)
         callbacks.append(self.record)
         if trainer.enable_checkpointing is not False and not trainer.barebones:
             callbacks.append(
@@ -276,6 +283,11 @@ class RegularizerCLI(LightningCLI):
                 )
             )
         return callbacks
+
+    def fit(self, **arguments: Any) -> None:
+        """Trains, unless the run has ended: Lightning would train on where one stopped early."""
+        if not self.has_ended:
+            self.trainer.fit(**arguments)
 
     def after_fit(self) -> None:
         """Tests the weights of the last epoch unless told not to, and says where results are."""

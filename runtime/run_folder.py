@@ -85,18 +85,16 @@ def folder_to_fit(
     return _numbered(root, identity, len(folders) + 1)
 
 
-def refuse_to_shorten(trainer: Mapping[str, Any], checkpoint: Mapping[str, Any] | None) -> None:
-    """Refuses a length that the checkpoint to continue from is beyond already.
+def refuse_to_shorten(trainer: Mapping[str, Any], checkpoint: Mapping[str, Any]) -> None:
+    """Refuses a length that a run is beyond already.
 
     Args:
         trainer: Arguments of the Trainer.
-        checkpoint: The checkpoint, or None if there is none.
+        checkpoint: Checkpoint of the run.
 
     Raises:
         ValueError: If more epochs or steps were trained than are asked for.
     """
-    if checkpoint is None:
-        return
     loops = checkpoint.get("loops", {}).get("fit_loop", {})
     epochs = loops.get("epoch_progress", {}).get("current", {}).get("processed", 0)
     trained = {"max_epochs": epochs, "max_steps": checkpoint.get("global_step", 0)}
@@ -104,9 +102,52 @@ def refuse_to_shorten(trainer: Mapping[str, Any], checkpoint: Mapping[str, Any] 
         asked = trainer.get(key)
         if asked is not None and 0 <= asked < done:
             raise ValueError(
-                f"trainer.{key} is {asked}, and the checkpoint to continue from has {done}; a run "
-                "can be made longer, not shorter"
+                f"trainer.{key} is {asked}, and the run has {done} behind it; a run can be made "
+                "longer, not shorter"
             )
+
+
+def refuse_other_length_of_schedule(identity: Identity, checkpoint: Mapping[str, Any]) -> None:
+    """Refuses to continue at another length where the schedule keeps that of the checkpoint.
+
+    Torch restores ``total_steps`` with the rest of a schedule, and ends the training at the step
+    beyond. Who gave a number of steps or epochs of their own knows how far it reaches.
+
+    Args:
+        identity: What the run is.
+        checkpoint: Checkpoint to continue from.
+
+    Raises:
+        ValueError: If the schedule was made for the length that the run had.
+    """
+    steps = [s["total_steps"] for s in checkpoint.get("lr_schedulers", []) if "total_steps" in s]
+    given = [
+        identity.settings.get(f"model.init_args.lr_scheduler.init_args.{key}")
+        for key in ("total_steps", "epochs")
+    ]
+    if not steps or any(given) or "identity" not in checkpoint:
+        return
+    if differences := identity.differences(Identity.from_dict(checkpoint["identity"])):
+        raise ValueError(
+            f"the schedule of the checkpoint is made for {steps[0]} steps, and "
+            f"{'; '.join(differences)}; leave --ckpt_path out to train anew at that length"
+        )
+
+
+def has_ended(folder: Path, identity: Identity, checkpoint: Mapping[str, Any]) -> bool:
+    """Tells whether a run is over at a checkpoint: it has the length that is asked for, or stopped.
+
+    Args:
+        folder: Folder of the run.
+        identity: What the run is to be.
+        checkpoint: Checkpoint to continue from.
+    """
+    own, facts = read_record(folder) or (identity, {})
+    return (
+        facts.get("steps") == checkpoint.get("global_step")
+        and facts.get("stopped_by") != "signal"
+        and not identity.differences(own)
+    )
 
 
 def folder_to_test(

@@ -27,7 +27,10 @@ _PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "numpy
 
 
 class RunRecord(Callback):
-    """Writes ``run.json`` when training begins and when it ends, and the identity into checkpoints.
+    """Writes ``run.json`` and ``config.yaml``, and the identity into checkpoints.
+
+    They are written when training begins and when it ends. A finished run keeps those that it has
+    until a training that continues it has come to a checkpoint.
 
     What is recorded of a training is taken from trainer, optimizer and weights, not from the
     config.
@@ -35,13 +38,16 @@ class RunRecord(Callback):
     Args:
         folder: Folder of the run.
         identity: What the run is.
+        config: What ``--config`` reads to make the run again.
     """
 
-    def __init__(self, folder: Path, identity: Identity) -> None:
+    def __init__(self, folder: Path, identity: Identity, config: str) -> None:
         self.folder = folder
         self.identity = identity
+        self._config = config
         self.facts: dict[str, Any] = {}
-        self._earlier: dict[str, Any] = {}
+        earlier = read_record(folder)
+        self._earlier: dict[str, Any] = earlier[1] if earlier else {}
         self._seconds = 0.0
         self._batches = 0
         self._course: dict[str, list[Any]] = {}
@@ -57,9 +63,8 @@ class RunRecord(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Leaves the identity in the folder before anything is trained."""
-        earlier = read_record(self.folder)
-        self._earlier = earlier[1] if earlier else {}
-        self._write(trainer)
+        if not self._earlier:
+            self._write(trainer)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes down what happened where nothing was trained: all of it earlier, or nothing."""
@@ -112,7 +117,7 @@ class RunRecord(Callback):
                 "the last checkpoint does not hold the weights that the training ended with, "
                 "averages of them, say; leave --ckpt_path out to train again"
             )
-        self.facts["weights_sha256"] = found
+        self.facts = (self.facts or self._earlier) | {"weights_sha256": found}
         self._write(trainer)
 
     def _note_course(self, trainer: Trainer) -> None:
@@ -167,13 +172,16 @@ class RunRecord(Callback):
 
     def _write(self, trainer: Trainer) -> None:
         if trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]
-            write_record(self.folder, self.identity, self.facts)
+            write_record(self.folder, self.identity, self.facts, self._config)
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Puts the identity into the checkpoint."""
+        """Puts the identity into the checkpoint, with the first of which an earlier run is over."""
         checkpoint["identity"] = self.identity.to_dict()
+        if self._earlier and self.has_trained:
+            self._earlier = {}
+            self._write(trainer)
 
     def state_dict(self) -> dict[str, Any]:
         """Returns what is known so far of the facts, for whoever continues."""
@@ -194,9 +202,11 @@ class RunRecord(Callback):
         self._optimizer = dict(state_dict.get("optimizer", {}))
 
 
-def write_record(folder: Path, identity: Identity, facts: Mapping[str, Any]) -> None:
-    """Writes ``run.json`` into a run's folder, whole or not at all."""
+def write_record(folder: Path, identity: Identity, facts: Mapping[str, Any], config: str) -> None:
+    """Writes ``config.yaml`` and ``run.json`` into a run's folder, each whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
+    with atomic_write(folder / "config.yaml") as file:
+        file.write(config)
     with atomic_write(folder / NAME) as file:
         content = {"schema_version": SCHEMA_VERSION, "identity": identity.to_dict()}
         json.dump(content | {"facts": dict(facts)}, file, indent=1)

@@ -18,6 +18,7 @@ from regularizer_collection.callbacks.attack_protocol import VERSION
 from regularizer_collection.experiments import run as run_module
 from regularizer_collection.experiments.collect import collect_results, load_results
 from regularizer_collection.functional.weights import weights_hash
+from regularizer_collection.runtime.last_checkpoint import LastCheckpoint
 from regularizer_collection.runtime.launch import launch
 from tests.cases.conftest import TINY, results, shorten, snapshot
 
@@ -25,6 +26,15 @@ RUN = "no_reg/seed_0"
 TINY_NET = ("--model.backbone", "tests.cases.tiny.TinyNet")
 LAST = f"runs/{RUN}/checkpoints/last.ckpt"
 TRUSTED = ("--allow_imports", "tests")
+KEPT = (
+    "--trainer.callbacks=ModelCheckpoint",
+    *("--trainer.callbacks.save_top_k=-1", "--trainer.callbacks.filename={epoch}"),
+)
+ONE_CYCLE = ("--lr_scheduler=torch.optim.lr_scheduler.OneCycleLR", "--lr_scheduler.max_lr=0.1")
+STOPS_EARLY = (
+    *("--trainer.callbacks=EarlyStopping", "--trainer.callbacks.monitor=lr"),
+    *("--trainer.callbacks.patience=1", "--optimizer.lr=0.0"),
+)
 
 
 pytestmark = pytest.mark.usefixtures("preloaded")
@@ -132,8 +142,8 @@ class TestContinuing:
     @pytest.mark.parametrize(
         ("length", "message"),
         [
-            (("--trainer.max_epochs", "1"), "trainer.max_epochs is 1, and the checkpoint .* has 2"),
-            (("--trainer.max_steps", "3"), "trainer.max_steps is 3, and the checkpoint .* has 6"),
+            (("--trainer.max_epochs", "1"), "trainer.max_epochs is 1, and the run has 2 behind"),
+            (("--trainer.max_steps", "3"), "trainer.max_steps is 3, and the run has 6 behind"),
         ],
     )
     def test_shorter_than_it_is_already_is_refused(
@@ -143,6 +153,63 @@ class TestContinuing:
         assert run("fit", "--ckpt_path", "last", *length) == 2
         assert re.search(message, last_line(capfd))
         assert snapshot(here / "runs") == before
+
+    @pytest.mark.counted
+    @pytest.mark.parametrize("older", ["epoch=0.ckpt", "previous.ckpt"])
+    def test_from_an_older_checkpoint_no_run_is_made_shorter_than_it_is(
+        self, older, run, here, capfd
+    ):
+        assert run("fit", *KEPT, "--trainer.max_epochs", "3") == 0
+        before = snapshot(here / "runs")
+        checkpoint = f"runs/{RUN}/checkpoints/{older}"
+        assert run("fit", *KEPT, "--trainer.max_epochs", "2", "--ckpt_path", checkpoint) == 2
+        assert last_line(capfd) == (
+            "error: trainer.max_epochs is 2, and the run has 3 behind it; a run can be made "
+            "longer, not shorter"
+        )
+        assert snapshot(here / "runs") == before
+
+    @pytest.mark.counted
+    def test_with_a_schedule_that_is_made_for_one_length_is_refused_at_another(
+        self, run, here, capfd
+    ):
+        assert run("fit", *ONE_CYCLE) == 0
+        before = snapshot(here / "runs")
+        longer = ("--ckpt_path", "last", "--trainer.max_epochs", "5")
+        assert run("fit", *ONE_CYCLE, *longer) == 2
+        assert last_line(capfd) == (
+            "error: the schedule of the checkpoint is made for 6 steps, and trainer.max_epochs is "
+            "5 here and 2 there; leave --ckpt_path out to train anew at that length"
+        )
+        assert snapshot(here / "runs") == before
+
+    def test_that_fails_before_its_first_checkpoint_leaves_a_finished_run_as_it_is(
+        self, finished, run, monkeypatch
+    ):
+        before = snapshot(finished)
+
+        def fail(*_):
+            raise RuntimeError("out of order")
+
+        monkeypatch.setattr(LastCheckpoint, "on_train_epoch_end", fail)
+        assert run("fit", "--ckpt_path", "last", "--trainer.max_epochs", "4") == 2
+        after = snapshot(finished)
+        changed = {path.name for path in before if after[path] != before[path]}
+        assert changed == {"history.json"}  # where a continuation writes over what failed
+
+    def test_a_run_that_stopped_early_is_measured_again_and_trains_nothing(self, run, here):
+        stopped = (*STOPS_EARLY, "--trainer.max_epochs", "9")
+        assert run("fit", *stopped) == 0
+        folder = here / "runs" / RUN
+        before = results(folder)
+        checkpoint = (here / LAST).read_bytes()
+        assert run("fit", *stopped, "--ckpt_path", "last", "--evaluation.resolution", "9") == 0
+        after = results(folder)
+        assert (after["facts"], after["test"]) == (before["facts"], before["test"])
+        assert after["history"] == before["history"]
+        assert after["measurements"]["planes"]["random"]["resolution"] == 9
+        assert yaml.safe_load((folder / "config.yaml").read_text())["evaluation"]["resolution"] == 9
+        assert (here / LAST).read_bytes() == checkpoint
 
     def test_other_measures_never_replace_those_of_a_run_that_an_older_version_recorded(
         self, finished, run
@@ -467,9 +534,7 @@ class TestFacts:
         assert 0 < facts["epochs"] < 5000
 
     def test_of_early_stopping(self, run, here):
-        early = ("--trainer.callbacks", "EarlyStopping", "--trainer.callbacks.monitor", "lr")
-        args = (*early, "--trainer.callbacks.patience", "1", "--optimizer.lr", "0.0")
-        assert run("fit", *args, "--trainer.max_epochs", "9") == 0
+        assert run("fit", *STOPS_EARLY, "--trainer.max_epochs", "9") == 0
         facts = results(here / "runs" / RUN)["facts"]
         assert (facts["stopped_by"], facts["epochs"]) == ("early stopping", 2)
 

@@ -12,7 +12,7 @@ def train(tiny_data, make_trainer, tmp_path):
     """Trains with the code of some commit and returns the facts and a checkpoint of the end."""
 
     def train(commit, max_epochs, checkpoint=None):
-        record = RunRecord(tmp_path / commit, Identity("no_reg", 0, {}, commit=commit))
+        record = RunRecord(tmp_path / commit, Identity("no_reg", 0, {}, commit=commit), "")
         model = NoRegClassifier(
             nn.Sequential(nn.Flatten(), nn.Linear(3072, 100)),
             optimizer=lambda params: torch.optim.SGD(params, lr=0.125, momentum=0.5),
