@@ -409,6 +409,7 @@ class TestTesting:
             ("--data.test_size", "50"),
             ("--trainer.limit_test_batches", "1"),
             ("--trainer.precision", "64-true"),
+            ("--trainer.plugins", "DoublePrecision"),
             ("--evaluation.resolution", "12"),
         ],
         ids=" ".join,
