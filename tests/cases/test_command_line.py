@@ -211,6 +211,43 @@ class TestName:
             f"error: the command line asks for {asked}, which no_reg is not; give --variant NAME"
         )
 
+    @pytest.mark.parametrize(
+        ("args", "asked", "name"),
+        [
+            (("jacobi.yaml", "svb.yaml"), "SVBClassifier", "jacobi"),
+            (("l2.yaml", "jacobi.yaml", "smoke.yaml"), "JacobianClassifier", "l2"),
+            (
+                ("no_reg.yaml", '{"model": {"class_path": "SVBClassifier"}}'),
+                "SVBClassifier",
+                "no_reg",
+            ),
+            (("saved.yaml", "with_mixup.yaml"), "NoRegClassifier with Mixup", "no_reg"),
+        ],
+    )
+    def test_must_be_given_where_configs_regularize_each_in_a_way_of_its_own(
+        self, args, asked, name, here, error
+    ):
+        write(
+            here / "saved.yaml", {"variant": "no_reg", "model": {"class_path": "NoRegClassifier"}}
+        )
+        line = error("fit", *(arg for config in args for arg in ("--config", config)))
+        assert line == (
+            f"error: the command line asks for {asked}, which {name} is not; give --variant NAME"
+        )
+
+    def test_must_be_given_where_what_regularizes_stands_before_the_config(self, error):
+        line = error("fit", "--model.regularizers+", "Mixup", *SMOKE)
+        assert line.endswith(
+            "asks for NoRegClassifier with Mixup, which no_reg is not; give --variant NAME"
+        )
+
+    def test_of_a_saved_config_is_not_that_of_another_model(self, here, error):
+        write(
+            here / "saved.yaml", {"variant": "no_reg", "model": {"class_path": "NoRegClassifier"}}
+        )
+        line = error("fit", "--config", "saved.yaml", "--model", "SVBClassifier")
+        assert line.endswith("asks for SVBClassifier, which no_reg is not; give --variant NAME")
+
     def test_may_be_given_then(self, config_of):
         config = config_of("fit", *SMOKE, "--model", "SVBClassifier", "--variant", "mine")
         assert config["variant"] == "mine"
