@@ -1,6 +1,7 @@
 """One run of a study: a variant with a seed."""
 
 import ctypes
+import json
 import os
 import platform
 import signal
@@ -101,24 +102,31 @@ class Run:
         named = newest_checkpoint(self.folder) if again.exists() else None
         return str(named or "last")
 
-    def obstacles(self) -> list[str]:
-        """Names what makes the run in the folder another than this one, or unfit to become it."""
+    def obstacles(self, hashes: dict[str, dict[str, str]]) -> list[str]:
+        """Names what makes the run in the folder another than this one, or unfit to become it.
+
+        Args:
+            hashes: Hashes of the images of each config of data that was looked at, added to.
+        """
         if not has_checkpoint(self.folder) and (differences := self.measured_otherwise()):
             return differences
         record = read_record(self.folder)
         if record is None:
             return []
         identity = self.identity
-        data_dir = _data_dir(_config_of(self.arguments))
-        if record[0].data and data_dir != self._data_dir_before():
-            identity = replace(identity, data=_data_of(self.arguments))
+        data = _config_of(self.arguments)["data"]
+        if record[0].data and (_may_change(data) or _may_change(self._data_before())):
+            key = json.dumps(data, sort_keys=True)
+            if key not in hashes:
+                hashes[key] = data_of([*self.arguments])
+            identity = replace(identity, data=hashes[key])
         return identity.differences(record[0])
 
-    def _data_dir_before(self) -> str | None:
+    def _data_before(self) -> dict[str, Any]:
         try:
-            return _data_dir(read_config(self.folder))
+            return read_config(self.folder)["data"]
         except FileNotFoundError:
-            return None
+            return {}
 
     def measured_otherwise(self) -> list[str]:
         """Names what differs in how the results in the folder were measured, if there are any."""
@@ -198,15 +206,17 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _data_dir(config: Mapping[str, Any]) -> str | None:
-    return config["data"]["init_args"].get("data_dir")
+def _may_change(data: Mapping[str, Any]) -> bool:
+    """Tells whether images can change behind a config of data.
+
+    Those of ours are drawn from a seed or have a checksum, unless they are files that nothing
+    verifies.
+    """
+    arguments = data.get("init_args") or {}
+    is_ours = str(data.get("class_path")).startswith("regularizer_collection.datamodules.")
+    return not is_ours or ("data_dir" in arguments and not arguments.get("verify"))
 
 
 @cache
 def _config_of(arguments: tuple[str, ...]) -> dict[str, Any]:
     return config_of(list(arguments))
-
-
-@cache
-def _data_of(arguments: tuple[str, ...]) -> dict[str, str]:
-    return data_of(list(arguments))

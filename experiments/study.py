@@ -133,8 +133,9 @@ def _with_suffix(name: str) -> str:
 
 def _refuse_others(runs: Sequence[Run]) -> None:
     """Refuses a study whose folders hold other runs, before any is made."""
+    hashes: dict[str, dict[str, str]] = {}
     for run in runs:
-        if obstacles := run.obstacles():
+        if obstacles := run.obstacles(hashes):
             raise ValueError(
                 f"{run.folder} holds another run than the study asks for: {'; '.join(obstacles)}; "
                 "give another --root"

@@ -664,6 +664,10 @@ class TestRepeating:
         assert main([*args, "--data.data_dir", "moved"]) == 0
         assert "1 of them finished before" in capfd.readouterr().out
         assert snapshot(here / "s") == before
+        draw_pictures(here / "moved", seed=9)  # in place
+        assert main([*args, "--data.data_dir", "moved"]) == 2
+        assert re.search(r"data, test split is \w+ here and \w+ there", last_line(capfd))
+        assert snapshot(here / "s") == before
 
 
 PLANES = """
