@@ -15,8 +15,9 @@ from typing import Any
 
 import regularizer_collection
 from regularizer_collection.callbacks.attack_protocol import VERSION
+from regularizer_collection.runtime.checkout import code_commit
 from regularizer_collection.runtime.history import read_history
-from regularizer_collection.runtime.identity import Identity, code_commit
+from regularizer_collection.runtime.identity import Identity
 from regularizer_collection.runtime.launch import config_of, data_of
 from regularizer_collection.runtime.results_file import NAME, read_results
 from regularizer_collection.runtime.run_folder import (

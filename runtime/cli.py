@@ -24,13 +24,14 @@ from regularizer_collection.callbacks import (
 from regularizer_collection.datamodules import ImageDataModule
 from regularizer_collection.lightning_modules import SyncBatchNorm
 from regularizer_collection.runtime.arguments import command_to_type
+from regularizer_collection.runtime.checkout import code_commit
 from regularizer_collection.runtime.checkpoint_io import SafeCheckpointIO
 from regularizer_collection.runtime.config_option import UNNAMED, ConfigOption
 from regularizer_collection.runtime.error_log import leave_traceback
 from regularizer_collection.runtime.event_writer import quiet_event_writer
 from regularizer_collection.runtime.given_checkpoint import take_checkpoints_as_given
 from regularizer_collection.runtime.history import History
-from regularizer_collection.runtime.identity import Identity, code_commit
+from regularizer_collection.runtime.identity import Identity
 from regularizer_collection.runtime.initial_weights import file_hash, load_initial_weights
 from regularizer_collection.runtime.last_checkpoint import LastCheckpoint
 from regularizer_collection.runtime.num_classes import share_num_classes

@@ -3,18 +3,14 @@
 import hashlib
 import inspect
 import json
-import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from functools import cache
 from importlib import import_module
-from pathlib import Path
 from typing import Any, Self
 
 from lightning_fabric.plugins import CheckpointIO, ClusterEnvironment
 
-import regularizer_collection
 from regularizer_collection.runtime.trainer_spellings import is_part, spelled_alike
 
 NOT_RECORDED = "not recorded"
@@ -170,24 +166,6 @@ class Identity:
                 ours.get(key, _default(theirs, key)), theirs.get(key, _default(ours, key))
             )
         ]
-
-
-@cache
-def code_commit() -> str:
-    """Returns the commit of this code, with "+" for local changes, or "unknown" outside git."""
-    root = Path(regularizer_collection.__file__).parent.parent
-
-    def git(*args: str) -> str:
-        command = ["git", "-C", str(root), *args]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
-    try:
-        if Path(git("rev-parse", "--show-toplevel")) != root.resolve():
-            return "unknown"
-        changed = git("status", "--porcelain", "--untracked-files=no")
-        return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
 
 
 def _flattened(value: Any, key: str = "") -> dict[str, Any]:
