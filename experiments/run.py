@@ -19,11 +19,12 @@ from regularizer_collection.runtime.checkout import code_commit
 from regularizer_collection.runtime.history import read_history
 from regularizer_collection.runtime.identity import Identity
 from regularizer_collection.runtime.launch import config_of, data_of
-from regularizer_collection.runtime.results_file import NAME, read_results
+from regularizer_collection.runtime.results_file import NAME, num_missing, read_results
 from regularizer_collection.runtime.run_folder import (
     has_checkpoint,
     measured_otherwise,
     newest_checkpoint,
+    part_of_the_test,
 )
 from regularizer_collection.runtime.run_record import read_config, read_record
 
@@ -111,6 +112,8 @@ class Run:
         """
         if not has_checkpoint(self.folder) and (differences := self.measured_otherwise()):
             return differences
+        if differences := part_of_the_test(self.folder, self.identity):
+            return differences
         record = read_record(self.folder)
         if record is None:
             return []
@@ -154,10 +157,7 @@ class Run:
             trained = Identity.from_dict(results["identity"])
             if self.identity.differences(trained):
                 return False
-        planes = results["measurements"].get("planes", {})
-        robustness = results["measurements"].get("robustness", {})
-        missing = [kind["missing_planes"] for kind in planes.values()]
-        return "random" in planes and not any([*missing, robustness.get("missing_images", 0)])
+        return num_missing(results["measurements"]) == 0
 
     def start(self, threads: int | None = None, gpus: str | None = None) -> subprocess.Popen[bytes]:
         """Starts the command; it ends when this process does, however that ends.

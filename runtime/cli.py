@@ -22,6 +22,7 @@ from regularizer_collection.callbacks import (
     WeightGrowth,
 )
 from regularizer_collection.datamodules import ImageDataModule
+from regularizer_collection.functional.weights import weights_hash
 from regularizer_collection.lightning_modules import SyncBatchNorm
 from regularizer_collection.runtime.arguments import command_to_type
 from regularizer_collection.runtime.checkout import code_commit
@@ -38,14 +39,16 @@ from regularizer_collection.runtime.num_classes import share_num_classes
 from regularizer_collection.runtime.own_code import own_code_hashes
 from regularizer_collection.runtime.paths import full_path
 from regularizer_collection.runtime.results_file import NAME as RESULTS
-from regularizer_collection.runtime.results_file import read_results, write_results
+from regularizer_collection.runtime.results_file import num_missing, read_results, write_results
 from regularizer_collection.runtime.run_folder import (
     MEASUREMENTS,
     TestFolder,
     folder_to_fit,
     folder_to_test,
     has_ended,
+    measured_otherwise,
     newest_checkpoint,
+    part_of_the_test,
     refuse_other_length_of_schedule,
     refuse_to_shorten,
 )
@@ -197,6 +200,7 @@ class RegularizerCLI(LightningCLI):
                     found = folder / "checkpoints" / "last.ckpt"  # told to be missing
                 path, checkpoint = (str(found), _load(found)) if found else (None, None)
         self.config_init[self.subcommand]["ckpt_path"] = path
+        self.trained_as = (checkpoint or {}).get("identity")
         if is_fit:
             if checkpoint is not None:
                 refuse_other_length_of_schedule(self.identity, checkpoint)
@@ -205,6 +209,11 @@ class RegularizerCLI(LightningCLI):
                 for known in (checkpoint, *([_load(newest)] if newest else [])):
                     refuse_to_shorten(config["trainer"], known)
                 self.has_ended = has_ended(folder, self.identity, checkpoint)
+                if self.has_ended and (differences := part_of_the_test(folder, self.identity)):
+                    raise ValueError(
+                        f"{differences[0]}, and the run has its results; test in place of fit "
+                        "keeps those of a part apart"
+                    )
             return TestFolder(folder, True)
         self.config[self.subcommand]["ckpt_path"] = path
         return folder_to_test(
@@ -315,9 +324,14 @@ class RegularizerCLI(LightningCLI):
         if self.config[self.subcommand].ckpt_path is None:
             return
         identity: Identity = self.identity
-        facts: dict[str, Any] = {}
+        facts: dict[str, Any] = {
+            "tested": str(self.config[self.subcommand].ckpt_path),
+            "data": dict(identity.data),
+            "trained_as": self.trained_as,
+            "weights_sha256": weights_hash(self.model.state_dict()),
+        }
         if self.is_own:
-            identity, facts = read_record(self.run_folder) or (identity, facts)
+            identity, facts = read_record(self.run_folder) or (identity, {})
             earlier = read_results(self.run_folder / RESULTS)
             if identity.is_migrated:
                 identity, facts = self.identity, earlier["facts"] if earlier else {}
@@ -331,24 +345,34 @@ class RegularizerCLI(LightningCLI):
         if "test/accuracy" not in metrics:
             print("No results: nothing was tested (barebones, or no test images).")
             return
-        if not self.is_own:
-            tested = str(self.config[self.subcommand].ckpt_path)
-            facts = {"tested": tested, "data": dict(identity.data)}
-        path = write_results(
-            self.run_folder / (RESULTS if self.is_own else "test.json"),
-            identity,
-            facts,
-            {name: metrics[f"test/{name}"] for name in ("accuracy", "loss")},
-            {
-                measurement.section: measurement.record
-                for measurement in self.trainer.callbacks  # type: ignore[attr-defined]
-                if isinstance(measurement, Measurement) and measurement.record
-            },
-        )
+        path = self.run_folder / (RESULTS if self.is_own else "test.json")
+        measurements = {
+            measurement.section: measurement.record
+            for measurement in self.trainer.callbacks  # type: ignore[attr-defined]
+            if isinstance(measurement, Measurement) and measurement.record
+        }
+        if self._is_less_than_there_is(path, facts, measurements):
+            print(f"Kept: {path}, of which this test was interrupted with less")
+            return
+        test = {name: metrics[f"test/{name}"] for name in ("accuracy", "loss")}
+        write_results(path, identity, facts, test, measurements)
         print(f"Results: {path}")
         if any(isinstance(logger, TensorBoardLogger) for logger in self.trainer.loggers):
             print(f"Dashboard: tensorboard --logdir {self.run_folder.parent.parent}")
             print("           then open http://localhost:6006/#custom_scalars")
+
+    def _is_less_than_there_is(
+        self, path: Path, facts: dict[str, Any], measurements: dict[str, Any]
+    ) -> bool:
+        """Tells whether a Ctrl-C kept from measuring what the results of these weights have."""
+        earlier = read_results(path)
+        if not earlier or earlier["facts"].get("weights_sha256") != facts.get("weights_sha256"):
+            return False
+        missing, missed_before = map(num_missing, (measurements, earlier["measurements"]))
+        evaluation = earlier["identity"].get("evaluation", {})
+        is_alike = not measured_otherwise(self.identity.evaluation, evaluation)
+        lost = earlier["measurements"].keys() - measurements.keys() if is_alike else ()
+        return missing > missed_before or bool(lost)
 
 
 def _check_name_and_seed(config: Namespace) -> None:

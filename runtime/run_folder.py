@@ -150,6 +150,21 @@ def has_ended(folder: Path, identity: Identity, checkpoint: Mapping[str, Any]) -
     )
 
 
+def part_of_the_test(folder: Path, identity: Identity) -> list[str]:
+    """Names the limit with which a run that has results would be tested on a part of the images.
+
+    Args:
+        folder: Folder of the run.
+        identity: What is asked for.
+    """
+    key = "trainer.limit_test_batches"
+    results = results_file.read_results(folder / results_file.NAME)
+    if results is None or key not in identity.evaluation:
+        return []
+    differences = measured_otherwise(identity.evaluation, results["identity"].get("evaluation", {}))
+    return [difference for difference in differences if difference.startswith(key)]
+
+
 def folder_to_test(
     root: Path,
     identity: Identity,

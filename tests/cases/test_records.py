@@ -14,6 +14,7 @@ import yaml
 from PIL import Image
 
 from regularizer_collection.__main__ import main
+from regularizer_collection.callbacks import DataPlanes
 from regularizer_collection.callbacks.attack_protocol import VERSION
 from regularizer_collection.experiments import run as run_module
 from regularizer_collection.experiments.collect import collect_results, load_results
@@ -400,7 +401,65 @@ class TestTesting:
         assert run("test", "--ckpt_path", "moved/model.ckpt", *root) == 0
         assert snapshot(finished) == before
         (own,) = (here / (root[1] if root else "runs")).rglob("test.json")
-        assert json.loads(own.read_text())["facts"]["tested"] == str(here / "moved/model.ckpt")
+        facts = json.loads(own.read_text())["facts"]
+        assert facts["tested"] == str(here / "moved/model.ckpt")
+        assert facts["weights_sha256"] == results(finished)["facts"]["weights_sha256"]
+
+    def test_of_weights_of_another_training_says_what_that_was(self, finished, run, here):
+        shutil.copy(here / LAST, here / "model.ckpt")
+        stable = ("--variant", "other", "--config", "stable.yaml", "--seed_everything", "7")
+        assert run("test", "--ckpt_path", "model.ckpt", *stable) == 0
+        (own,) = (here / "runs").rglob("test.json")
+        trained_as = json.loads(own.read_text())["facts"]["trained_as"]
+        trained = results(finished)["identity"]
+        assert trained_as == trained
+        assert (trained_as["variant"], trained_as["seed"]) == ("no_reg", 0)
+        bare = torch.load("model.ckpt", weights_only=True)
+        del bare["identity"]
+        torch.save(bare, "bare.ckpt")
+        assert run("test", "--ckpt_path", "bare.ckpt", "--trainer.default_root_dir", "bare") == 0
+        (own,) = (here / "bare").rglob("test.json")
+        assert json.loads(own.read_text())["facts"]["trained_as"] is None
+
+    @pytest.mark.filterwarnings("ignore:interrupted")
+    @pytest.mark.parametrize("is_complete", [True, False])
+    def test_a_ctrl_c_replaces_no_results_that_miss_less(
+        self, is_complete, finished, run, capfd, monkeypatch
+    ):
+        path = finished / "results.json"
+        before = results(finished)
+        if not is_complete:
+            del before["measurements"]["planes"]["random"]
+            path.write_text(json.dumps(before))
+        measure = DataPlanes.measure
+
+        def interrupted(self, subject, plane, number):
+            if number == 6:
+                raise KeyboardInterrupt
+            return measure(self, subject, plane, number)
+
+        monkeypatch.setattr(DataPlanes, "measure", interrupted)
+        assert run("test", "--ckpt_path", LAST) == 0
+        assert (results(finished) == before) == is_complete
+        line = f"Kept: {path}, of which this test was interrupted with less"
+        assert (line in capfd.readouterr().out) == is_complete
+
+    @pytest.mark.counted
+    def test_a_part_of_the_images_is_no_new_test_of_a_finished_run(
+        self, finished, run, here, capfd
+    ):
+        before = snapshot(here / "runs")
+        assert run("fit", "--ckpt_path", "last", "--trainer.limit_test_batches", "1") == 2
+        assert last_line(capfd) == (
+            "error: trainer.limit_test_batches is 1 here and None there, and the run has its "
+            "results; test in place of fit keeps those of a part apart"
+        )
+        assert snapshot(here / "runs") == before
+        shutil.copytree(here / "runs", here / "s")
+        before = snapshot(here / "s")
+        assert main([*study_of("tiny.yaml"), "--trainer.limit_test_batches", "1"]) == 2
+        assert "trainer.limit_test_batches is 1 here and None there" in last_line(capfd)
+        assert snapshot(here / "s") == before
 
     @pytest.mark.parametrize(
         "other",
