@@ -31,7 +31,7 @@ from regularizer_collection.runtime.config_option import UNNAMED, ConfigOption
 from regularizer_collection.runtime.error_log import leave_traceback
 from regularizer_collection.runtime.event_writer import quiet_event_writer
 from regularizer_collection.runtime.given_checkpoint import take_checkpoints_as_given
-from regularizer_collection.runtime.history import History
+from regularizer_collection.runtime.history import History, take_history
 from regularizer_collection.runtime.identity import Identity
 from regularizer_collection.runtime.initial_weights import file_hash, load_initial_weights
 from regularizer_collection.runtime.last_checkpoint import LastCheckpoint
@@ -118,6 +118,7 @@ class RegularizerCLI(LightningCLI):
         """
         self.config = parser.parse_args(args)
         command = self.config.subcommand
+        _refuse_null(self.config[command])
         _check_name_and_seed(self.config[command])
         _expand_paths(self.config[command])
         _share_seed(self.config[command])
@@ -239,6 +240,9 @@ class RegularizerCLI(LightningCLI):
         try:
             self._say_what_runs(subcommand)
             with run_lock(self.run_folder), quiet_event_writer():
+                path = self.config_init[subcommand].get("ckpt_path")
+                if subcommand == "fit" and path and self.trainer.is_global_zero:
+                    take_history(Path(path), self.run_folder)
                 super()._run_subcommand(subcommand)
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
@@ -373,6 +377,14 @@ class RegularizerCLI(LightningCLI):
         is_alike = not measured_otherwise(self.identity.evaluation, evaluation)
         lost = earlier["measurements"].keys() - measurements.keys() if is_alike else ()
         return missing > missed_before or bool(lost)
+
+
+def _refuse_null(config: Namespace) -> None:
+    needed = ("seed_everything", "variant", "test", "trainer", *MEASUREMENTS)
+    of_the_model = (f"model.init_args.{key}" for key in ("optimizer", "lr_scheduler"))
+    for key in (*needed, *of_the_model):
+        if key in config and config[key] is None:
+            raise ValueError(f"{key} is null; give it a value, or leave it out to have the default")
 
 
 def _check_name_and_seed(config: Namespace) -> None:

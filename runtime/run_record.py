@@ -1,6 +1,7 @@
 """``run.json``: what a run is, from its first moment, and what happened in it."""
 
 import json
+import math
 import os
 import platform
 import time
@@ -127,6 +128,10 @@ class RunRecord(Callback):
             "commit": self.identity.commit,
             "host": f"{platform.node()}, {platform.machine()}, {os.cpu_count()} cores",
             "device": _device(trainer),
+            "world_size": trainer.world_size,
+            "precision": trainer.precision,
+            "float32_products": _float32_products(trainer),
+            "versions": {name: version(name) for name in _PACKAGES},
         }
         for key, value in now.items():
             noted = self._course.setdefault(key, [])
@@ -134,8 +139,9 @@ class RunRecord(Callback):
                 noted.append(value)
 
     def _what_happened(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
-        if "commit" not in self._course:  # nothing was trained, or by an older version
+        if "versions" not in self._course:  # nothing was trained, or by an older version
             self._note_course(trainer)
+        course = {key: _one_or_all(noted) for key, noted in self._course.items()}
         data = getattr(trainer, "datamodule", None)
         return {
             "epochs": self._epochs(trainer),
@@ -143,19 +149,19 @@ class RunRecord(Callback):
             "max_epochs": trainer.max_epochs,
             "planned_epochs": self._course["planned_epochs"],
             "stopped_by": _why_it_stopped(trainer),
-            "world_size": trainer.world_size,
+            "world_size": course["world_size"],
             "global_batch": getattr(data, "batch_size", NOT_RECORDED),
-            "precision": trainer.precision,
-            "device": "; ".join(self._course["device"]),
-            "float32_products": _float32_products(trainer),
+            "precision": course["precision"],
+            "device": course["device"],
+            "float32_products": course["float32_products"],
             "optimizer": json.loads(json.dumps(self._optimizer, default=str)),
             "weights_sha256": weights_hash(pl_module.state_dict()),
             "train_seconds": round(self._seconds, 1),
-            "commit": "; ".join(self._course["commit"]),
+            "commit": course["commit"],
             "data": {"name": type(data).__name__, "num_classes": _num_classes(data, pl_module)}
             | self.identity.data,
-            "host": "; ".join(self._course["host"]),
-            "versions": {name: version(name) for name in _PACKAGES},
+            "host": course["host"],
+            "versions": course["versions"],
         }
 
     def _epochs(self, trainer: Trainer) -> float:
@@ -164,8 +170,10 @@ class RunRecord(Callback):
             return 0
         loader: Any = trainer.train_dataloader
         is_one = not isinstance(loader, dict | list | tuple)
-        whole = sized_len(loader) if is_one else None  # a stream has no length
-        epochs = self._batches / (whole or trainer.num_training_batches)
+        whole = (sized_len(loader) if is_one else None) or trainer.num_training_batches
+        if whole == math.inf:  # a stream, which has no length
+            return trainer.current_epoch
+        epochs = self._batches / whole
         if self._planned_epochs is not None and self._planned_epochs > 0:
             epochs = min(epochs, self._planned_epochs)  # what averages of weights add trains none
         return int(epochs) if epochs == int(epochs) else round(epochs, 3)
@@ -270,6 +278,17 @@ def _why_it_stopped(trainer: Trainer) -> str:
     if trainer.max_epochs not in (None, -1) and trainer.current_epoch >= (trainer.max_epochs or 0):
         return "max_epochs"
     return "a callback"
+
+
+def _one_or_all(noted: list[Any]) -> Any:
+    """Returns what was so throughout, or all that was: texts as one, dictionaries by their keys."""
+    if isinstance(noted[0], dict):
+        keys = {key: None for values in noted for key in values}
+        return {key: _one_or_all([values.get(key) for values in noted]) for key in keys}
+    distinct = list(dict.fromkeys(noted))
+    if all(isinstance(value, str) for value in distinct):
+        return "; ".join(distinct)
+    return distinct if len(distinct) > 1 else distinct[0]
 
 
 def _device(trainer: Trainer) -> str:

@@ -164,6 +164,23 @@ class TestForms:
         assert "did you mean bright_margin.yaml?" in error("fit", "-c", "bright_margni.yaml")
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("seed_everything", "variant", "test", "trainer", "evaluation", "robustness"),
+        *("model.init_args.optimizer", "model.init_args.lr_scheduler"),
+    ],
+)
+def test_what_a_run_cannot_be_without_is_named_where_a_config_says_null(key, here, error):
+    content = None
+    for name in reversed(key.split(".")):
+        content = {name: content}
+    write(here / "null.yaml", content)
+    assert error("fit", *SMOKE, "--config", "null.yaml") == (
+        f"error: {key} is null; give it a value, or leave it out to have the default"
+    )
+
+
 class TestHelp:
     @pytest.mark.parametrize("args", [(), ("--help",), ("-h",)])
     def test_names_all_commands(self, args, capfd):

@@ -258,6 +258,16 @@ class TestContinuing:
         assert snapshot(finished) == before
         assert results(here / "other" / RUN)["facts"]["epochs"] == 3
 
+    @pytest.mark.parametrize("length", ["2", "3"])
+    def test_a_run_that_was_moved_takes_its_history_along(self, length, finished, run, here):
+        curve = results(finished)["history"]["test_curve/accuracy"]
+        (here / "runs").rename(here / "archive")
+        checkpoint = LAST.replace("runs", "archive", 1)
+        assert run("fit", "--ckpt_path", checkpoint, "--trainer.max_epochs", length) == 0
+        goes_on = results(here / "runs" / RUN)["history"]["test_curve/accuracy"]
+        assert goes_on[:2] == curve
+        assert len(goes_on) == int(length)
+
     def test_in_a_root_behind_a_link_goes_on_in_its_folder(self, finished, run, here):
         (here / "linked").symlink_to(here / "runs")
         more = ("--trainer.max_epochs", "3", "--ckpt_path", str(here / LAST))
@@ -568,6 +578,11 @@ class TestFacts:
         stream = ("--data", "tests.cases.tiny.StreamData", "--trainer.max_epochs", "-1")
         assert run("fit", *stream, "--trainer.max_steps", "4") == 0
         assert results(here / "runs" / RUN)["facts"]["steps"] == 4
+
+    def test_of_a_stream_that_ends_have_its_epochs(self, run, here):
+        assert run("fit", "--data", "tests.cases.tiny.ShortStreamData") == 0
+        facts = results(here / "runs" / RUN)["facts"]
+        assert (facts["epochs"], facts["steps"]) == (2, 24)
 
     def test_of_the_weights_are_those_that_are_tested(self, run, here):
         assert run("fit", "--model", "tests.cases.tiny.MovedAtTheEnd", *TINY_NET) == 0
