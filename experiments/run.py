@@ -19,10 +19,10 @@ from regularizer_collection.runtime.checkout import code_commit
 from regularizer_collection.runtime.history import read_history
 from regularizer_collection.runtime.identity import Identity
 from regularizer_collection.runtime.launch import config_of, data_of
+from regularizer_collection.runtime.measurements import measurement_differences
 from regularizer_collection.runtime.results_file import NAME, num_missing, read_results
 from regularizer_collection.runtime.run_folder import (
     has_checkpoint,
-    measured_otherwise,
     newest_checkpoint,
     part_of_the_test,
 )
@@ -134,13 +134,11 @@ class Run:
 
     def measured_otherwise(self) -> list[str]:
         """Names what differs in how the results in the folder were measured, if there are any."""
-        return self._measured_otherwise(read_results(self.folder / NAME))
-
-    def _measured_otherwise(self, results: dict[str, Any] | None) -> list[str]:
+        results = read_results(self.folder / NAME)
         if results is None or "evaluation" not in results["identity"]:
             return []
         asked = self.identity.evaluation
-        differences = measured_otherwise(asked, results["identity"]["evaluation"])
+        differences = measurement_differences(asked, results["identity"]["evaluation"])
         if robustness := results["measurements"].get("robustness"):
             version = robustness.get("settings", {}).get("version")
             if version != VERSION:
@@ -150,7 +148,7 @@ class Run:
     def is_finished(self) -> bool:
         """Tells whether the run has left its results, measured as is asked and to the end."""
         results = read_results(self.folder / NAME)
-        if results is None or self._measured_otherwise(results):
+        if results is None or self.measured_otherwise():
             return False
         if "settings" in results["identity"]:
             # Where a longer run was begun, the results are still those of the shorter one.

@@ -35,18 +35,20 @@ from regularizer_collection.runtime.history import History, take_history
 from regularizer_collection.runtime.identity import Identity
 from regularizer_collection.runtime.initial_weights import file_hash, load_initial_weights
 from regularizer_collection.runtime.last_checkpoint import LastCheckpoint
+from regularizer_collection.runtime.measurements import (
+    MEASUREMENTS,
+    measurement_differences,
+)
 from regularizer_collection.runtime.num_classes import share_num_classes
 from regularizer_collection.runtime.own_code import own_code_hashes
 from regularizer_collection.runtime.paths import full_path
 from regularizer_collection.runtime.results_file import NAME as RESULTS
 from regularizer_collection.runtime.results_file import num_missing, read_results, write_results
 from regularizer_collection.runtime.run_folder import (
-    MEASUREMENTS,
-    TestFolder,
+    RunFolder,
     folder_to_fit,
     folder_to_test,
     has_ended,
-    measured_otherwise,
     newest_checkpoint,
     part_of_the_test,
     refuse_other_length_of_schedule,
@@ -68,7 +70,7 @@ class RegularizerCLI(LightningCLI):
     """
 
     def __init__(self, *, args: list[str], trusted: Sequence[str], **kwargs: Any) -> None:
-        self._asked = next(iter(args), None)
+        self._command = next(iter(args), None)
         self._trusted = trusted
         self.has_ended = False
         super().__init__(args=args, **kwargs)
@@ -77,7 +79,7 @@ class RegularizerCLI(LightningCLI):
         self, klass: type, subcommand: str, **kwargs: Any
     ) -> LightningArgumentParser:
         """Reads the signatures for the command that is asked; of the others, help needs a name."""
-        if subcommand == self._asked:
+        if subcommand == self._command:
             return super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
         return self.init_parser(**kwargs)
 
@@ -130,7 +132,7 @@ class RegularizerCLI(LightningCLI):
     def _parse_ckpt_path(self) -> None:
         """Keeps the config: a checkpoint of another variant is refused, not adopted."""
 
-    def asked(self) -> dict[str, Any]:
+    def recorded_config(self) -> dict[str, Any]:
         """Returns the config of the command, in which a user's own files are what is in them."""
         config = self.config[self.subcommand].as_dict()
         trained = (config["model"], config["data"], config["trainer"]["callbacks"])
@@ -143,7 +145,7 @@ class RegularizerCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Chooses the run's folder, and points loggers and checkpoints there."""
-        config = self.asked()
+        config = self.recorded_config()
         for part in (self.model, self.datamodule):  # classes of a user's own may take no seed
             if part is not None:
                 part.seed = int(config["seed_everything"])
@@ -180,7 +182,7 @@ class RegularizerCLI(LightningCLI):
         self.datamodule.setup("fit" if self.subcommand == "fit" else "test")
         return self.datamodule.fingerprint()
 
-    def _choose_folder(self, config: dict[str, Any]) -> TestFolder:
+    def _choose_folder(self, config: dict[str, Any]) -> RunFolder:
         """Chooses the run's folder, and which of its checkpoints "last" means."""
         root = Path(config["trainer"]["default_root_dir"])
         path, is_fit = config["ckpt_path"], self.subcommand == "fit"
@@ -215,7 +217,7 @@ class RegularizerCLI(LightningCLI):
                         f"{differences[0]}, and the run has its results; test in place of fit "
                         "keeps those of a part apart"
                     )
-            return TestFolder(folder, True)
+            return RunFolder(folder, True)
         self.config[self.subcommand]["ckpt_path"] = path
         return folder_to_test(
             root,
@@ -374,7 +376,7 @@ class RegularizerCLI(LightningCLI):
             return False
         missing, missed_before = map(num_missing, (measurements, earlier["measurements"]))
         evaluation = earlier["identity"].get("evaluation", {})
-        is_alike = not measured_otherwise(self.identity.evaluation, evaluation)
+        is_alike = not measurement_differences(self.identity.evaluation, evaluation)
         lost = earlier["measurements"].keys() - measurements.keys() if is_alike else ()
         return missing > missed_before or bool(lost)
 

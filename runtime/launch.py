@@ -77,7 +77,7 @@ def launch(args: list[str], cls: type[RegularizerCLI] = RegularizerCLI) -> Regul
 
 def config_of(args: list[str]) -> dict[str, Any]:
     """Returns what a command line comes to, of which nothing is made."""
-    return launch(args, ParsedCommand).asked()
+    return launch(args, ParsedCommand).recorded_config()
 
 
 def data_of(args: list[str]) -> dict[str, str]:

@@ -1,7 +1,6 @@
 """Where a run leaves its files; every choice compares what runs are, never what they are called."""
 
 import hashlib
-import inspect
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -9,20 +8,19 @@ from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pytorch_lightning import Trainer
 from torch import Tensor
 
-from regularizer_collection.callbacks import Calibration, Evaluation, Robustness
 from regularizer_collection.functional.weights import weights_hash
 from regularizer_collection.runtime import results_file
 from regularizer_collection.runtime.checkpoint_io import PREVIOUS, SafeCheckpointIO
 from regularizer_collection.runtime.identity import LENGTH, Identity
+from regularizer_collection.runtime.measurements import measurement_differences
 from regularizer_collection.runtime.run_record import read_record
 
 _CONTINUED = ("last", "hpc")
 
 
-class TestFolder(NamedTuple):
+class RunFolder(NamedTuple):
     """Folder of a test, and whether it is the run's own, whose results it may renew."""
 
     path: Path
@@ -161,7 +159,9 @@ def part_of_the_test(folder: Path, identity: Identity) -> list[str]:
     results = results_file.read_results(folder / results_file.NAME)
     if results is None or key not in identity.evaluation:
         return []
-    differences = measured_otherwise(identity.evaluation, results["identity"].get("evaluation", {}))
+    differences = measurement_differences(
+        identity.evaluation, results["identity"].get("evaluation", {})
+    )
     return [difference for difference in differences if difference.startswith(key)]
 
 
@@ -170,7 +170,7 @@ def folder_to_test(
     identity: Identity,
     checkpoint: Path | None,
     state_dict: Mapping[str, Tensor] | None = None,
-) -> TestFolder:
+) -> RunFolder:
     """Chooses where a test leaves its results.
 
     A run's own final weights, on its own data and planes, renew the results of the run. Anything
@@ -195,14 +195,14 @@ def folder_to_test(
             if own.is_migrated:  # which did not write down what its final weights are
                 is_final = checkpoint.stem == "last"
             others = identity.differences(own, LENGTH)
-            others += measured_otherwise(identity.evaluation, own.evaluation)
+            others += measurement_differences(identity.evaluation, own.evaluation)
             if is_final and not others and os.access(run, os.W_OK):
-                return TestFolder(run, True)
+                return RunFolder(run, True)
             if not os.access(run, os.W_OK):  # another's, say
                 home = root / identity.variant
     asked = [weights, identity.to_dict()]
     name = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]
-    return TestFolder(home / "tests" / name, False)
+    return RunFolder(home / "tests" / name, False)
 
 
 def _existing(root: Path, identity: Identity) -> Iterator[Path]:
@@ -269,31 +269,3 @@ def _may_begin_in(folder: Path, identity: Identity) -> bool:
     if has_checkpoint(folder):
         return False
     return record is None or not identity.differences(record[0])
-
-
-MEASUREMENTS = {"evaluation": Evaluation, "robustness": Robustness, "calibration": Calibration}
-"""What every run measures, by the keys of its arguments."""
-# How much is measured at a time, and what is measured while it trains.
-_NOT_OF_THE_TRAINED = ("chunk_size", "every_n_epochs")
-
-
-def measured_otherwise(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
-    """Names what differs in how two trained networks are measured, with both values.
-
-    What an older version did not know counts with its default.
-
-    Args:
-        ours: The evaluation of an identity.
-        theirs: The evaluation of another.
-    """
-    measured_by = MEASUREMENTS | {"trainer": Trainer}
-    differences = []
-    for key in sorted(set(ours) | set(theirs)):
-        full_key = key if "." in key else f"evaluation.{key}"
-        section, _, argument = full_key.partition(".")
-        parameter = inspect.signature(measured_by[section]).parameters.get(argument)
-        default = parameter and parameter.default
-        here, there = ours.get(key, default), theirs.get(key, default)
-        if argument not in _NOT_OF_THE_TRAINED and json.dumps(here) != json.dumps(there):
-            differences.append(f"{full_key} is {here} here and {there} there")
-    return differences
