@@ -283,7 +283,11 @@ def test_predict_gives_probabilities(run):
         ("svb.yaml", ("--model.eps", "0"), "eps is 0.0; give a number above 0"),
         ("svb.yaml", ("--model.every_n_steps", "0"), "every_n_steps is 0; give 1 or more"),
         ("l2.yaml", ("--model.weight_decay", "-1"), "weight_decay is -1.0; give 0 or more"),
-        ("no_reg.yaml", ("--model.backbone.dropout", "1.5"), "dropout is 1.5; give a number from 0 to 1"),
+        (
+            "no_reg.yaml",
+            ("--model.backbone.dropout", "1.5"),
+            "dropout is 1.5; give a number from 0 to 1",
+        ),
         ("no_reg.yaml", ("--trainer.max_epoch", "3"), "did you mean max_epochs?"),
         ("no_reg.yaml", ("--data.val_size", "400"), "val_size is 400, the training split has 80"),
         ("no_reg.yaml", ("--data.batchsize", "4"), "did you mean batch_size?"),
