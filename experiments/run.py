@@ -1,6 +1,7 @@
 """One run of a study: a variant with a seed."""
 
 import ctypes
+import json
 import os
 import platform
 import signal
@@ -14,14 +15,16 @@ from typing import Any
 
 import regularizer_collection
 from regularizer_collection.callbacks.attack_protocol import VERSION
+from regularizer_collection.runtime.checkout import code_commit
 from regularizer_collection.runtime.history import read_history
-from regularizer_collection.runtime.identity import Identity, code_commit
+from regularizer_collection.runtime.identity import Identity
 from regularizer_collection.runtime.launch import config_of, data_of
-from regularizer_collection.runtime.results_file import NAME, read_results
+from regularizer_collection.runtime.measurements import measurement_differences
+from regularizer_collection.runtime.results_file import NAME, num_missing, read_results
 from regularizer_collection.runtime.run_folder import (
     has_checkpoint,
-    measured_otherwise,
     newest_checkpoint,
+    part_of_the_test,
 )
 from regularizer_collection.runtime.run_record import read_config, read_record
 
@@ -101,34 +104,41 @@ class Run:
         named = newest_checkpoint(self.folder) if again.exists() else None
         return str(named or "last")
 
-    def obstacles(self) -> list[str]:
-        """Names what makes the run in the folder another than this one, or unfit to become it."""
+    def obstacles(self, hashes: dict[str, dict[str, str]]) -> list[str]:
+        """Names what makes the run in the folder another than this one, or unfit to become it.
+
+        Args:
+            hashes: Hashes of the images of each config of data that was looked at, added to.
+        """
         if not has_checkpoint(self.folder) and (differences := self.measured_otherwise()):
+            return differences
+        if differences := part_of_the_test(self.folder, self.identity):
             return differences
         record = read_record(self.folder)
         if record is None:
             return []
         identity = self.identity
-        data_dir = _data_dir(_config_of(self.arguments))
-        if record[0].data and data_dir != self._data_dir_before():
-            identity = replace(identity, data=_data_of(self.arguments))
+        data = _config_of(self.arguments)["data"]
+        if record[0].data and (_may_change(data) or _may_change(self._data_before())):
+            key = json.dumps(data, sort_keys=True)
+            if key not in hashes:
+                hashes[key] = data_of([*self.arguments])
+            identity = replace(identity, data=hashes[key])
         return identity.differences(record[0])
 
-    def _data_dir_before(self) -> str | None:
+    def _data_before(self) -> dict[str, Any]:
         try:
-            return _data_dir(read_config(self.folder))
+            return read_config(self.folder)["data"]
         except FileNotFoundError:
-            return None
+            return {}
 
     def measured_otherwise(self) -> list[str]:
         """Names what differs in how the results in the folder were measured, if there are any."""
-        return self._measured_otherwise(read_results(self.folder / NAME))
-
-    def _measured_otherwise(self, results: dict[str, Any] | None) -> list[str]:
+        results = read_results(self.folder / NAME)
         if results is None or "evaluation" not in results["identity"]:
             return []
         asked = self.identity.evaluation
-        differences = measured_otherwise(asked, results["identity"]["evaluation"])
+        differences = measurement_differences(asked, results["identity"]["evaluation"])
         if robustness := results["measurements"].get("robustness"):
             version = robustness.get("settings", {}).get("version")
             if version != VERSION:
@@ -138,17 +148,14 @@ class Run:
     def is_finished(self) -> bool:
         """Tells whether the run has left its results, measured as is asked and to the end."""
         results = read_results(self.folder / NAME)
-        if results is None or self._measured_otherwise(results):
+        if results is None or self.measured_otherwise():
             return False
         if "settings" in results["identity"]:
             # Where a longer run was begun, the results are still those of the shorter one.
             trained = Identity.from_dict(results["identity"])
             if self.identity.differences(trained):
                 return False
-        planes = results["measurements"].get("planes", {})
-        robustness = results["measurements"].get("robustness", {})
-        missing = [kind["missing_planes"] for kind in planes.values()]
-        return "random" in planes and not any([*missing, robustness.get("missing_images", 0)])
+        return num_missing(results["measurements"]) == 0
 
     def start(self, threads: int | None = None, gpus: str | None = None) -> subprocess.Popen[bytes]:
         """Starts the command; it ends when this process does, however that ends.
@@ -198,15 +205,17 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _data_dir(config: Mapping[str, Any]) -> str | None:
-    return config["data"]["init_args"].get("data_dir")
+def _may_change(data: Mapping[str, Any]) -> bool:
+    """Tells whether images can change behind a config of data.
+
+    Those of ours are drawn from a seed or have a checksum, unless they are files that nothing
+    verifies.
+    """
+    arguments = data.get("init_args") or {}
+    is_ours = str(data.get("class_path")).startswith("regularizer_collection.datamodules.")
+    return not is_ours or ("data_dir" in arguments and not arguments.get("verify"))
 
 
 @cache
 def _config_of(arguments: tuple[str, ...]) -> dict[str, Any]:
     return config_of(list(arguments))
-
-
-@cache
-def _data_of(arguments: tuple[str, ...]) -> dict[str, str]:
-    return data_of(list(arguments))

@@ -1,7 +1,7 @@
 """Variants x seeds in one command that can be stopped and started again."""
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -65,6 +65,37 @@ def run_study(
             made or holds another run than is asked for.
         FileNotFoundError: If a variant or the overlay has no config.
     """
+    folder = Path(full_path(root))
+    runs = _planned_runs(variants, seeds, epochs, overlay, folder, grid, options)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(
+            f"{folder} is no folder ({error.strerror}); give another --root"
+        ) from error
+    _refuse_others(runs)
+    todo = [run for run in runs if not run.is_finished()]
+    _tell_plan(runs, todo)
+    if engine == "ray":
+        from regularizer_collection.experiments.ray_engine import run_on_ray
+
+        failed = run_on_ray(todo, ray_address, cpus_per_run, gpus_per_run)
+    else:
+        failed = run_side_by_side(todo, number_of_jobs(jobs, todo))
+    _tell_outcome(runs, failed, root)
+    return len(failed)
+
+
+def _planned_runs(
+    variants: Sequence[str],
+    seeds: Sequence[int],
+    epochs: int | None,
+    overlay: str | None,
+    folder: Path,
+    grid: Sequence[str],
+    options: Sequence[str],
+) -> list[Run]:
+    """Returns the runs that are asked for, in the order in which they are made."""
     if not seeds or not variants:
         raise ValueError(f"variants are {variants} and seeds {seeds}; give at least one of each")
     if repeated := sorted({seed for seed in seeds if seeds.count(seed) > 1}):
@@ -87,15 +118,8 @@ def run_study(
         shared = ["--config", str(find_config(overlay)), *shared]
     if epochs is not None:
         shared += ["--trainer.max_epochs", str(epochs)]
-    folder = Path(full_path(root))
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(
-            f"{folder} is no folder ({error.strerror}); give another --root"
-        ) from error
     # Seed by seed, so that a study that is stopped early has all variants of the first seeds.
-    runs = [
+    return [
         Run(
             f"{name}{point.suffix}",
             seed,
@@ -107,24 +131,21 @@ def run_study(
         for name, config in configs.items()
         for point in points
     ]
-    _refuse_others(runs)
-    todo = [run for run in runs if not run.is_finished()]
+
+
+def _tell_plan(runs: Sequence[Run], todo: Sequence[Run]) -> None:
     for run in todo:
         if differences := run.measured_otherwise():
             again = f"{run.variant} seed {run.seed} is measured again"
             print(f"{again}: {'; '.join(differences)}", flush=True)
     print(f"{len(runs)} runs, {len(runs) - len(todo)} of them finished before", flush=True)
-    if engine == "ray":
-        from regularizer_collection.experiments.ray_engine import run_on_ray
 
-        failed = run_on_ray(todo, ray_address, cpus_per_run, gpus_per_run)
-    else:
-        failed = run_side_by_side(todo, number_of_jobs(jobs, todo))
+
+def _tell_outcome(runs: Sequence[Run], failed: Mapping[Run, int], root: str) -> None:
     for run, code in failed.items():
         print(f"failed: {run.variant} seed {run.seed}{_cause(code)}, see {run.log}")
     report = command_to_type("report", root)
     print(f"{len(runs) - len(failed)} of {len(runs)} runs finished; {report}")
-    return len(failed)
 
 
 def _with_suffix(name: str) -> str:
@@ -133,8 +154,9 @@ def _with_suffix(name: str) -> str:
 
 def _refuse_others(runs: Sequence[Run]) -> None:
     """Refuses a study whose folders hold other runs, before any is made."""
+    hashes: dict[str, dict[str, str]] = {}
     for run in runs:
-        if obstacles := run.obstacles():
+        if obstacles := run.obstacles(hashes):
             raise ValueError(
                 f"{run.folder} holds another run than the study asks for: {'; '.join(obstacles)}; "
                 "give another --root"

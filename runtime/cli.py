@@ -22,28 +22,36 @@ from regularizer_collection.callbacks import (
     WeightGrowth,
 )
 from regularizer_collection.datamodules import ImageDataModule
+from regularizer_collection.functional.weights import weights_hash
 from regularizer_collection.lightning_modules import SyncBatchNorm
 from regularizer_collection.runtime.arguments import command_to_type
+from regularizer_collection.runtime.checkout import code_commit
 from regularizer_collection.runtime.checkpoint_io import SafeCheckpointIO
 from regularizer_collection.runtime.config_option import UNNAMED, ConfigOption
 from regularizer_collection.runtime.error_log import leave_traceback
 from regularizer_collection.runtime.event_writer import quiet_event_writer
 from regularizer_collection.runtime.given_checkpoint import take_checkpoints_as_given
-from regularizer_collection.runtime.history import History
-from regularizer_collection.runtime.identity import Identity, code_commit
+from regularizer_collection.runtime.history import History, take_history
+from regularizer_collection.runtime.identity import Identity
 from regularizer_collection.runtime.initial_weights import file_hash, load_initial_weights
 from regularizer_collection.runtime.last_checkpoint import LastCheckpoint
+from regularizer_collection.runtime.measurements import (
+    MEASUREMENTS,
+    measurement_differences,
+)
 from regularizer_collection.runtime.num_classes import share_num_classes
 from regularizer_collection.runtime.own_code import own_code_hashes
 from regularizer_collection.runtime.paths import full_path
 from regularizer_collection.runtime.results_file import NAME as RESULTS
-from regularizer_collection.runtime.results_file import read_results, write_results
+from regularizer_collection.runtime.results_file import num_missing, read_results, write_results
 from regularizer_collection.runtime.run_folder import (
-    MEASUREMENTS,
-    TestFolder,
+    RunFolder,
     folder_to_fit,
     folder_to_test,
+    has_ended,
     newest_checkpoint,
+    part_of_the_test,
+    refuse_other_length_of_schedule,
     refuse_to_shorten,
 )
 from regularizer_collection.runtime.run_lock import run_lock
@@ -62,15 +70,16 @@ class RegularizerCLI(LightningCLI):
     """
 
     def __init__(self, *, args: list[str], trusted: Sequence[str], **kwargs: Any) -> None:
-        self._asked = next(iter(args), None)
+        self._command = next(iter(args), None)
         self._trusted = trusted
+        self.has_ended = False
         super().__init__(args=args, **kwargs)
 
     def _prepare_subcommand_parser(
         self, klass: type, subcommand: str, **kwargs: Any
     ) -> LightningArgumentParser:
         """Reads the signatures for the command that is asked; of the others, help needs a name."""
-        if subcommand == self._asked:
+        if subcommand == self._command:
             return super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
         return self.init_parser(**kwargs)
 
@@ -111,6 +120,7 @@ class RegularizerCLI(LightningCLI):
         """
         self.config = parser.parse_args(args)
         command = self.config.subcommand
+        _refuse_null(self.config[command])
         _check_name_and_seed(self.config[command])
         _expand_paths(self.config[command])
         _share_seed(self.config[command])
@@ -122,7 +132,7 @@ class RegularizerCLI(LightningCLI):
     def _parse_ckpt_path(self) -> None:
         """Keeps the config: a checkpoint of another variant is refused, not adopted."""
 
-    def asked(self) -> dict[str, Any]:
+    def recorded_config(self) -> dict[str, Any]:
         """Returns the config of the command, in which a user's own files are what is in them."""
         config = self.config[self.subcommand].as_dict()
         trained = (config["model"], config["data"], config["trainer"]["callbacks"])
@@ -135,7 +145,7 @@ class RegularizerCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Chooses the run's folder, and points loggers and checkpoints there."""
-        config = self.asked()
+        config = self.recorded_config()
         for part in (self.model, self.datamodule):  # classes of a user's own may take no seed
             if part is not None:
                 part.seed = int(config["seed_everything"])
@@ -153,9 +163,6 @@ class RegularizerCLI(LightningCLI):
         )
         self.run_folder, self.is_own = self._choose_folder(config)
         self.trainer_defaults = {"callbacks": self._run_callbacks(trainer)}
-        self.save_config_kwargs = {"save_to_log_dir": False}
-        if self.subcommand != "fit":
-            self.save_config_callback = None  # the folder keeps the config that trained it
         if not trainer.barebones:
             kwargs["logger"] = self._loggers(trainer.logger)
         plugins = trainer.plugins or []
@@ -175,7 +182,7 @@ class RegularizerCLI(LightningCLI):
         self.datamodule.setup("fit" if self.subcommand == "fit" else "test")
         return self.datamodule.fingerprint()
 
-    def _choose_folder(self, config: dict[str, Any]) -> TestFolder:
+    def _choose_folder(self, config: dict[str, Any]) -> RunFolder:
         """Chooses the run's folder, and which of its checkpoints "last" means."""
         root = Path(config["trainer"]["default_root_dir"])
         path, is_fit = config["ckpt_path"], self.subcommand == "fit"
@@ -196,9 +203,21 @@ class RegularizerCLI(LightningCLI):
                     found = folder / "checkpoints" / "last.ckpt"  # told to be missing
                 path, checkpoint = (str(found), _load(found)) if found else (None, None)
         self.config_init[self.subcommand]["ckpt_path"] = path
+        self.trained_as = (checkpoint or {}).get("identity")
         if is_fit:
-            refuse_to_shorten(config["trainer"], checkpoint)
-            return TestFolder(folder, True)
+            if checkpoint is not None:
+                refuse_other_length_of_schedule(self.identity, checkpoint)
+                # One in the middle of a run may be named, from which to go on would undo the rest.
+                newest = newest_checkpoint(folder) if is_named else None
+                for known in (checkpoint, *([_load(newest)] if newest else [])):
+                    refuse_to_shorten(config["trainer"], known)
+                self.has_ended = has_ended(folder, self.identity, checkpoint)
+                if self.has_ended and (differences := part_of_the_test(folder, self.identity)):
+                    raise ValueError(
+                        f"{differences[0]}, and the run has its results; test in place of fit "
+                        "keeps those of a part apart"
+                    )
+            return RunFolder(folder, True)
         self.config[self.subcommand]["ckpt_path"] = path
         return folder_to_test(
             root,
@@ -223,6 +242,9 @@ class RegularizerCLI(LightningCLI):
         try:
             self._say_what_runs(subcommand)
             with run_lock(self.run_folder), quiet_event_writer():
+                path = self.config_init[subcommand].get("ckpt_path")
+                if subcommand == "fit" and path and self.trainer.is_global_zero:
+                    take_history(Path(path), self.run_folder)
                 super()._run_subcommand(subcommand)
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
@@ -264,7 +286,8 @@ class RegularizerCLI(LightningCLI):
         ]
         if not trainer.barebones:  # which logs nothing
             callbacks += [Dashboard(), WeightGrowth()]
-        self.record = RunRecord(self.run_folder, self.identity)
+        config = self._parser(self.subcommand).dump(self.config[self.subcommand], skip_unset=False)
+        self.record = RunRecord(self.run_folder, self.identity, config)
         callbacks.append(self.record)
         if trainer.enable_checkpointing is not False and not trainer.barebones:
             callbacks.append(
@@ -276,6 +299,11 @@ class RegularizerCLI(LightningCLI):
                 )
             )
         return callbacks
+
+    def fit(self, **arguments: Any) -> None:
+        """Trains, unless the run has ended: Lightning would train on where one stopped early."""
+        if not self.has_ended:
+            self.trainer.fit(**arguments)
 
     def after_fit(self) -> None:
         """Tests the weights of the last epoch unless told not to, and says where results are."""
@@ -302,9 +330,14 @@ class RegularizerCLI(LightningCLI):
         if self.config[self.subcommand].ckpt_path is None:
             return
         identity: Identity = self.identity
-        facts: dict[str, Any] = {}
+        facts: dict[str, Any] = {
+            "tested": str(self.config[self.subcommand].ckpt_path),
+            "data": dict(identity.data),
+            "trained_as": self.trained_as,
+            "weights_sha256": weights_hash(self.model.state_dict()),
+        }
         if self.is_own:
-            identity, facts = read_record(self.run_folder) or (identity, facts)
+            identity, facts = read_record(self.run_folder) or (identity, {})
             earlier = read_results(self.run_folder / RESULTS)
             if identity.is_migrated:
                 identity, facts = self.identity, earlier["facts"] if earlier else {}
@@ -318,24 +351,42 @@ class RegularizerCLI(LightningCLI):
         if "test/accuracy" not in metrics:
             print("No results: nothing was tested (barebones, or no test images).")
             return
-        if not self.is_own:
-            tested = str(self.config[self.subcommand].ckpt_path)
-            facts = {"tested": tested, "data": dict(identity.data)}
-        path = write_results(
-            self.run_folder / (RESULTS if self.is_own else "test.json"),
-            identity,
-            facts,
-            {name: metrics[f"test/{name}"] for name in ("accuracy", "loss")},
-            {
-                measurement.section: measurement.record
-                for measurement in self.trainer.callbacks  # type: ignore[attr-defined]
-                if isinstance(measurement, Measurement) and measurement.record
-            },
-        )
+        path = self.run_folder / (RESULTS if self.is_own else "test.json")
+        measurements = {
+            measurement.section: measurement.record
+            for measurement in self.trainer.callbacks  # type: ignore[attr-defined]
+            if isinstance(measurement, Measurement) and measurement.record
+        }
+        if self._is_less_than_there_is(path, facts, measurements):
+            print(f"Kept: {path}, of which this test was interrupted with less")
+            return
+        test = {name: metrics[f"test/{name}"] for name in ("accuracy", "loss")}
+        write_results(path, identity, facts, test, measurements)
         print(f"Results: {path}")
         if any(isinstance(logger, TensorBoardLogger) for logger in self.trainer.loggers):
             print(f"Dashboard: tensorboard --logdir {self.run_folder.parent.parent}")
             print("           then open http://localhost:6006/#custom_scalars")
+
+    def _is_less_than_there_is(
+        self, path: Path, facts: dict[str, Any], measurements: dict[str, Any]
+    ) -> bool:
+        """Tells whether a Ctrl-C kept from measuring what the results of these weights have."""
+        earlier = read_results(path)
+        if not earlier or earlier["facts"].get("weights_sha256") != facts.get("weights_sha256"):
+            return False
+        missing, missed_before = map(num_missing, (measurements, earlier["measurements"]))
+        evaluation = earlier["identity"].get("evaluation", {})
+        is_alike = not measurement_differences(self.identity.evaluation, evaluation)
+        lost = earlier["measurements"].keys() - measurements.keys() if is_alike else ()
+        return missing > missed_before or bool(lost)
+
+
+def _refuse_null(config: Namespace) -> None:
+    needed = ("seed_everything", "variant", "test", "trainer", *MEASUREMENTS)
+    of_the_model = (f"model.init_args.{key}" for key in ("optimizer", "lr_scheduler"))
+    for key in (*needed, *of_the_model):
+        if key in config and config[key] is None:
+            raise ValueError(f"{key} is null; give it a value, or leave it out to have the default")
 
 
 def _check_name_and_seed(config: Namespace) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from jsonargparse import ActionConfigFile, Namespace
 
-from regularizer_collection.runtime.config_files import find_config
+from regularizer_collection.runtime.config_files import DEFAULTS, find_config
 
 UNNAMED = "custom"
 """Variant of a run that neither a config nor the command line names."""
@@ -21,10 +21,15 @@ class ConfigOption(ActionConfigFile):
     the top of a file, and all of it below the name of the command. Unless something else names it,
     the variant is the first file's stem, to which each further file that changes the model adds its
     own: ``svb.yaml`` and ``with_mixup.yaml`` make ``svb_mixup``.
+
+    A name holds with what the files that made it say of the model's class and its regularizers. A
+    second class, or a change of what a file gives a name of its own, leaves it behind.
     """
 
     name: str | None = None
-    _regularized_by: Any = None
+    _regularized_by: list[str] | None = None  # of the run of that name
+    _is_named_in_file = False
+    _has_class = False
 
     def __call__(  # type: ignore[override]
         self,
@@ -46,23 +51,36 @@ class ConfigOption(ActionConfigFile):
             content, values = _content(path), str(path)
             folder, stem = path.parent, path.stem
         plain = _plain_form(content, getattr(parser, "subcommand", None))
-        named_before = namespace.get("variant")
+        before = _regularized_by(namespace)
+        self._regularized_by = self._regularized_by or _regularized_by(_content(DEFAULTS))
+        is_as_named = before == self._regularized_by
         with chdir(folder if plain != content else Path()):
             super().__call__(
                 parser, namespace, json.dumps(plain) if plain != content else values, option_string
             )
-        if stem is not None and namespace.get("variant") == named_before:
-            namespace["variant"] = self._extended(named_before, stem, "model" in plain)
-        self._regularized_by = _regularized_by(namespace)
+        after = _regularized_by(namespace)
+        is_named = self._name(plain, stem, namespace, is_other_class=after[0] != before[0])
+        if is_named and is_as_named:  # else the command line had a say, which check_name tells
+            self._regularized_by = after
 
-    def _extended(self, name: str | None, stem: str, changes_the_model: bool) -> str | None:
-        if name == UNNAMED:
-            self.name = stem
-        elif name is not None and name == self.name and changes_the_model:
-            self.name = f"{name}_{stem.removeprefix('with_')}"
-        else:
-            return name
-        return self.name
+    def _name(
+        self, plain: dict[str, Any], stem: str | None, namespace: Namespace, is_other_class: bool
+    ) -> bool:
+        """Names the variant after a config, and tells whether the name holds with what it says."""
+        name = namespace.get("variant")
+        if plain.get("variant"):
+            self.name, self._is_named_in_file = name, True
+        elif stem is None:
+            return False
+        elif name == UNNAMED:
+            self.name = namespace["variant"] = stem
+        elif name == self.name and "model" in plain:
+            if self._is_named_in_file or (self._has_class and is_other_class):
+                return False
+            self.name = namespace["variant"] = f"{name}_{stem.removeprefix('with_')}"
+        model = plain.get("model") or {}
+        self._has_class |= isinstance(model, str) or "class_path" in model
+        return True
 
     def check_name(self, config: Namespace) -> None:
         """Refuses a run named after configs that regularize in another way than it does.
@@ -115,9 +133,9 @@ def _plain_form(content: Any, command: str | None) -> Any:
     return kept | {"model": model | {"init_args": (model.get("init_args") or {}) | moved}}
 
 
-def _regularized_by(config: Namespace) -> list[str]:
+def _regularized_by(config: Namespace | dict[str, Any]) -> list[str]:
     """Returns the names of the model's class and of the regularizers in its list."""
-    model = config.get("model") or Namespace()
-    added = (model.get("init_args") or Namespace()).get("regularizers") or []
+    model = config.get("model") or {}
+    added = (model.get("init_args") or {}).get("regularizers") or []
     paths = [item.get("class_path", "") for item in [model, *added]]
     return [path.rpartition(".")[2] for path in paths]

@@ -11,7 +11,7 @@ from pytorch_lightning import Trainer
 from regularizer_collection.backbones import LeNet, ResNet18
 from regularizer_collection.datamodules import ImageDataModule
 from regularizer_collection.lightning_modules import Classifier
-from regularizer_collection.runtime.run_folder import MEASUREMENTS
+from regularizer_collection.runtime.measurements import MEASUREMENTS
 
 # Lines with which jsonargparse frames the one that says what is wrong.
 _FRAME = re.compile(

@@ -1,6 +1,7 @@
 """A run's own record of its metrics, whatever loggers it has."""
 
 import json
+import shutil
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,18 @@ class History(Logger):
         with atomic_write(self.path) as file:
             json.dump(self.curves, file)
         self._has_news = False
+
+
+def take_history(checkpoint: Path, folder: Path) -> None:
+    """Copies the history of the run that a checkpoint lies in to where that run goes on.
+
+    Args:
+        checkpoint: Checkpoint in the folder ``checkpoints`` of a run.
+        folder: Folder of the run, which keeps a history that it has.
+    """
+    source, own = checkpoint.parent.parent / NAME, folder / NAME
+    if checkpoint.parent.name == "checkpoints" and source.is_file() and not own.exists():
+        shutil.copyfile(source, own)
 
 
 def read_history(folder: Path) -> dict[str, list[list[float]]]:

@@ -3,15 +3,14 @@
 import hashlib
 import inspect
 import json
-import subprocess
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from functools import cache
 from importlib import import_module
-from pathlib import Path
 from typing import Any, Self
 
-import regularizer_collection
+from lightning_fabric.plugins import CheckpointIO, ClusterEnvironment
+
 from regularizer_collection.runtime.trainer_spellings import is_part, spelled_alike
 
 NOT_RECORDED = "not recorded"
@@ -22,13 +21,13 @@ TRAINER_KEYS_THAT_COUNT = {
     *("limit_val_batches", "val_check_interval", "check_val_every_n_epoch", "overfit_batches"),
     *("accumulate_grad_batches", "gradient_clip_val", "gradient_clip_algorithm", "precision"),
     *("sync_batchnorm", "use_distributed_sampler", "reload_dataloaders_every_n_epochs"),
-    *("callbacks", "fast_dev_run"),
+    *("callbacks", "fast_dev_run", "plugins", "strategy"),
 }
 """Arguments of the Trainer that can change a number of the training."""
 
 TRAINER_KEYS_THAT_DO_NOT_COUNT = {
     # Where it runs. The global batch is the same on any number of processes.
-    *("accelerator", "strategy", "devices", "num_nodes", "default_root_dir", "plugins"),
+    *("accelerator", "devices", "num_nodes", "default_root_dir"),
     # What is shown and kept of it.
     *("logger", "log_every_n_steps", "enable_checkpointing", "enable_progress_bar"),
     *("enable_model_summary", "num_sanity_val_steps", "profiler", "detect_anomaly", "barebones"),
@@ -47,6 +46,12 @@ WATCHING_CALLBACKS = {
     *("OnExceptionCheckpoint", "SpikeDetection"),
 }
 """Classes of callbacks that change no number; any other counts."""
+
+_PLUGINS_OF_THE_MACHINE = (CheckpointIO, ClusterEnvironment)
+_NUMBERS_OF_A_STRATEGY = {
+    *("precision_plugin", "mixed_precision", "model_averaging_period"),
+    *("ddp_comm_state", "ddp_comm_hook", "ddp_comm_wrapper"),
+}
 
 LENGTH = {
     f"trainer.{key}" for key in ("max_epochs", "min_epochs", "max_steps", "min_steps", "max_time")
@@ -94,11 +99,13 @@ class Identity:
         counted = {
             "model": config["model"],
             "data": config["data"],
-            "trainer": spelled_alike({key: trainer[key] for key in sorted(counted_keys)}),
+            "trainer": _what_trains(
+                spelled_alike({key: trainer[key] for key in sorted(counted_keys)})
+            ),
             "initial_weights": config.get("initial_weights"),
             "own_code": config.get("own_code", {}),
         }
-        flat = _flattened(_without_watchers(counted))
+        flat = _flattened(counted)
         settings = {key: value for key, value in flat.items() if not _is_neutral(key)}
         evaluation = dict(config.get("evaluation") or {})
         for section in ("robustness", "calibration"):
@@ -161,24 +168,6 @@ class Identity:
         ]
 
 
-@cache
-def code_commit() -> str:
-    """Returns the commit of this code, with "+" for local changes, or "unknown" outside git."""
-    root = Path(regularizer_collection.__file__).parent.parent
-
-    def git(*args: str) -> str:
-        command = ["git", "-C", str(root), *args]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
-    try:
-        if Path(git("rev-parse", "--show-toplevel")) != root.resolve():
-            return "unknown"
-        changed = git("status", "--porcelain", "--untracked-files=no")
-        return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-
-
 def _flattened(value: Any, key: str = "") -> dict[str, Any]:
     """Writes nested dictionaries and lists as dotted keys, classes by one of their names."""
     if isinstance(value, Mapping):
@@ -197,16 +186,36 @@ def _flattened(value: Any, key: str = "") -> dict[str, Any]:
     }
 
 
-def _without_watchers(counted: dict[str, Any]) -> dict[str, Any]:
-    callbacks = counted["trainer"].get("callbacks") or []
-    callbacks = callbacks if isinstance(callbacks, list) else [callbacks]
-    acting = [c for c in callbacks if _class_name(c) not in WATCHING_CALLBACKS]
-    return counted | {"trainer": counted["trainer"] | {"callbacks": acting or None}}
+def _what_trains(trainer: Mapping[str, Any]) -> dict[str, Any]:
+    """Leaves out what only watches, or says where it runs."""
+    callbacks, plugins = (_listed(trainer.get(key)) for key in ("callbacks", "plugins"))
+    acting = [c for c in callbacks if _class_path(c).rpartition(".")[2] not in WATCHING_CALLBACKS]
+    counted = [plugin for plugin in plugins if not _is_of_the_machine(plugin)]
+    strategy = trainer.get("strategy")
+    arguments = strategy.get("init_args") or {} if isinstance(strategy, Mapping) else {}
+    # Mappings that are empty leave no key: runs without them keep the fingerprint they had before.
+    return {
+        **trainer,
+        "callbacks": acting or None,
+        "plugins": dict(enumerate(counted)),
+        "strategy": {
+            key: arguments[key] for key in _NUMBERS_OF_A_STRATEGY if arguments.get(key) is not None
+        },
+    }
 
 
-def _class_name(callback: Any) -> str:
-    path = callback.get("class_path", "") if isinstance(callback, Mapping) else str(callback)
-    return path.rpartition(".")[2]
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value] if value else []
+
+
+def _is_of_the_machine(plugin: Any) -> bool:
+    module, _, name = _class_path(plugin).rpartition(".")
+    cls = getattr(sys.modules.get(module), name, None)
+    return isinstance(cls, type) and issubclass(cls, _PLUGINS_OF_THE_MACHINE)
+
+
+def _class_path(item: Any) -> str:
+    return str(item.get("class_path", "") if isinstance(item, Mapping) else item)
 
 
 def _is_neutral(key: str) -> bool:

@@ -14,7 +14,6 @@ from regularizer_collection.runtime.arguments import (
 from regularizer_collection.runtime.cli import RegularizerCLI
 from regularizer_collection.runtime.config_files import DEFAULTS
 from regularizer_collection.runtime.quiet_output import quiet_output
-from regularizer_collection.runtime.save_config import SaveConfig
 
 STRICT: dict[str, Any] = {"exit_on_error": False, "allow_abbrev": False}
 """What every parser of the project is: exact, and without an exit of its own."""
@@ -64,7 +63,7 @@ def launch(args: list[str], cls: type[RegularizerCLI] = RegularizerCLI) -> Regul
         return cls(
             model_class=Classifier,
             datamodule_class=ImageDataModule,
-            save_config_callback=SaveConfig,
+            save_config_callback=None,  # the run's record writes it
             subclass_mode_model=True,
             subclass_mode_data=True,
             auto_configure_optimizers=False,
@@ -78,7 +77,7 @@ def launch(args: list[str], cls: type[RegularizerCLI] = RegularizerCLI) -> Regul
 
 def config_of(args: list[str]) -> dict[str, Any]:
     """Returns what a command line comes to, of which nothing is made."""
-    return launch(args, ParsedCommand).asked()
+    return launch(args, ParsedCommand).recorded_config()
 
 
 def data_of(args: list[str]) -> dict[str, str]:

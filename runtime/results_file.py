@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,19 @@ def read_results(path: Path) -> dict[str, Any] | None:
         quantiles = results.pop("singular_value_quantiles")
         results["measurements"]["spectra"] = {"quantiles": quantiles}
     return results
+
+
+def num_missing(measurements: Mapping[str, Any]) -> float:
+    """Counts the planes and images that a Ctrl-C kept from being measured, without end if all.
+
+    Args:
+        measurements: Those of some results.
+    """
+    planes = measurements.get("planes", {})
+    if "random" not in planes:  # which come last
+        return math.inf
+    missing: int = measurements.get("robustness", {}).get("missing_images", 0)
+    return missing + sum(kind["missing_planes"] for kind in planes.values())
 
 
 def _migrated(old: dict[str, Any]) -> dict[str, Any]:

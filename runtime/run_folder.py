@@ -1,7 +1,6 @@
 """Where a run leaves its files; every choice compares what runs are, never what they are called."""
 
 import hashlib
-import inspect
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -9,20 +8,19 @@ from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pytorch_lightning import Trainer
 from torch import Tensor
 
-from regularizer_collection.callbacks import Calibration, Evaluation, Robustness
 from regularizer_collection.functional.weights import weights_hash
 from regularizer_collection.runtime import results_file
 from regularizer_collection.runtime.checkpoint_io import PREVIOUS, SafeCheckpointIO
 from regularizer_collection.runtime.identity import LENGTH, Identity
+from regularizer_collection.runtime.measurements import measurement_differences
 from regularizer_collection.runtime.run_record import read_record
 
 _CONTINUED = ("last", "hpc")
 
 
-class TestFolder(NamedTuple):
+class RunFolder(NamedTuple):
     """Folder of a test, and whether it is the run's own, whose results it may renew."""
 
     path: Path
@@ -85,18 +83,16 @@ def folder_to_fit(
     return _numbered(root, identity, len(folders) + 1)
 
 
-def refuse_to_shorten(trainer: Mapping[str, Any], checkpoint: Mapping[str, Any] | None) -> None:
-    """Refuses a length that the checkpoint to continue from is beyond already.
+def refuse_to_shorten(trainer: Mapping[str, Any], checkpoint: Mapping[str, Any]) -> None:
+    """Refuses a length that a run is beyond already.
 
     Args:
         trainer: Arguments of the Trainer.
-        checkpoint: The checkpoint, or None if there is none.
+        checkpoint: Checkpoint of the run.
 
     Raises:
         ValueError: If more epochs or steps were trained than are asked for.
     """
-    if checkpoint is None:
-        return
     loops = checkpoint.get("loops", {}).get("fit_loop", {})
     epochs = loops.get("epoch_progress", {}).get("current", {}).get("processed", 0)
     trained = {"max_epochs": epochs, "max_steps": checkpoint.get("global_step", 0)}
@@ -104,9 +100,69 @@ def refuse_to_shorten(trainer: Mapping[str, Any], checkpoint: Mapping[str, Any] 
         asked = trainer.get(key)
         if asked is not None and 0 <= asked < done:
             raise ValueError(
-                f"trainer.{key} is {asked}, and the checkpoint to continue from has {done}; a run "
-                "can be made longer, not shorter"
+                f"trainer.{key} is {asked}, and the run has {done} behind it; a run can be made "
+                "longer, not shorter"
             )
+
+
+def refuse_other_length_of_schedule(identity: Identity, checkpoint: Mapping[str, Any]) -> None:
+    """Refuses to continue at another length where the schedule keeps that of the checkpoint.
+
+    Torch restores ``total_steps`` with the rest of a schedule, and ends the training at the step
+    beyond. Who gave a number of steps or epochs of their own knows how far it reaches.
+
+    Args:
+        identity: What the run is.
+        checkpoint: Checkpoint to continue from.
+
+    Raises:
+        ValueError: If the schedule was made for the length that the run had.
+    """
+    steps = [s["total_steps"] for s in checkpoint.get("lr_schedulers", []) if "total_steps" in s]
+    given = [
+        identity.settings.get(f"model.init_args.lr_scheduler.init_args.{key}")
+        for key in ("total_steps", "epochs")
+    ]
+    if not steps or any(given) or "identity" not in checkpoint:
+        return
+    if differences := identity.differences(Identity.from_dict(checkpoint["identity"])):
+        raise ValueError(
+            f"the schedule of the checkpoint is made for {steps[0]} steps, and "
+            f"{'; '.join(differences)}; leave --ckpt_path out to train anew at that length"
+        )
+
+
+def has_ended(folder: Path, identity: Identity, checkpoint: Mapping[str, Any]) -> bool:
+    """Tells whether a run is over at a checkpoint: it has the length that is asked for, or stopped.
+
+    Args:
+        folder: Folder of the run.
+        identity: What the run is to be.
+        checkpoint: Checkpoint to continue from.
+    """
+    own, facts = read_record(folder) or (identity, {})
+    return (
+        facts.get("steps") == checkpoint.get("global_step")
+        and facts.get("stopped_by") != "signal"
+        and not identity.differences(own)
+    )
+
+
+def part_of_the_test(folder: Path, identity: Identity) -> list[str]:
+    """Names the limit with which a run that has results would be tested on a part of the images.
+
+    Args:
+        folder: Folder of the run.
+        identity: What is asked for.
+    """
+    key = "trainer.limit_test_batches"
+    results = results_file.read_results(folder / results_file.NAME)
+    if results is None or key not in identity.evaluation:
+        return []
+    differences = measurement_differences(
+        identity.evaluation, results["identity"].get("evaluation", {})
+    )
+    return [difference for difference in differences if difference.startswith(key)]
 
 
 def folder_to_test(
@@ -114,7 +170,7 @@ def folder_to_test(
     identity: Identity,
     checkpoint: Path | None,
     state_dict: Mapping[str, Tensor] | None = None,
-) -> TestFolder:
+) -> RunFolder:
     """Chooses where a test leaves its results.
 
     A run's own final weights, on its own data and planes, renew the results of the run. Anything
@@ -139,14 +195,14 @@ def folder_to_test(
             if own.is_migrated:  # which did not write down what its final weights are
                 is_final = checkpoint.stem == "last"
             others = identity.differences(own, LENGTH)
-            others += measured_otherwise(identity.evaluation, own.evaluation)
+            others += measurement_differences(identity.evaluation, own.evaluation)
             if is_final and not others and os.access(run, os.W_OK):
-                return TestFolder(run, True)
+                return RunFolder(run, True)
             if not os.access(run, os.W_OK):  # another's, say
                 home = root / identity.variant
     asked = [weights, identity.to_dict()]
     name = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]
-    return TestFolder(home / "tests" / name, False)
+    return RunFolder(home / "tests" / name, False)
 
 
 def _existing(root: Path, identity: Identity) -> Iterator[Path]:
@@ -213,31 +269,3 @@ def _may_begin_in(folder: Path, identity: Identity) -> bool:
     if has_checkpoint(folder):
         return False
     return record is None or not identity.differences(record[0])
-
-
-MEASUREMENTS = {"evaluation": Evaluation, "robustness": Robustness, "calibration": Calibration}
-"""What every run measures, by the keys of its arguments."""
-# How much is measured at a time, and what is measured while it trains.
-_NOT_OF_THE_TRAINED = ("chunk_size", "every_n_epochs")
-
-
-def measured_otherwise(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
-    """Names what differs in how two trained networks are measured, with both values.
-
-    What an older version did not know counts with its default.
-
-    Args:
-        ours: The evaluation of an identity.
-        theirs: The evaluation of another.
-    """
-    measured_by = MEASUREMENTS | {"trainer": Trainer}
-    differences = []
-    for key in sorted(set(ours) | set(theirs)):
-        full_key = key if "." in key else f"evaluation.{key}"
-        section, _, argument = full_key.partition(".")
-        parameter = inspect.signature(measured_by[section]).parameters.get(argument)
-        default = parameter and parameter.default
-        here, there = ours.get(key, default), theirs.get(key, default)
-        if argument not in _NOT_OF_THE_TRAINED and json.dumps(here) != json.dumps(there):
-            differences.append(f"{full_key} is {here} here and {there} there")
-    return differences

@@ -1,6 +1,7 @@
 """``run.json``: what a run is, from its first moment, and what happened in it."""
 
 import json
+import math
 import os
 import platform
 import time
@@ -28,7 +29,10 @@ _PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "numpy
 
 
 class RunRecord(Callback):
-    """Writes ``run.json`` when training begins and when it ends, and the identity into checkpoints.
+    """Writes ``run.json`` and ``config.yaml``, and the identity into checkpoints.
+
+    They are written when training begins and when it ends. A finished run keeps those that it has
+    until a training that continues it has come to a checkpoint.
 
     What is recorded of a training is taken from trainer, optimizer and weights, not from the
     config.
@@ -36,13 +40,16 @@ class RunRecord(Callback):
     Args:
         folder: Folder of the run.
         identity: What the run is.
+        config: What ``--config`` reads to make the run again.
     """
 
-    def __init__(self, folder: Path, identity: Identity) -> None:
+    def __init__(self, folder: Path, identity: Identity, config: str) -> None:
         self.folder = folder
         self.identity = identity
+        self._config = config
         self.facts: dict[str, Any] = {}
-        self._earlier: dict[str, Any] = {}
+        earlier = read_record(folder)
+        self._earlier: dict[str, Any] = earlier[1] if earlier else {}
         self._seconds = 0.0
         self._batches = 0
         self._course: dict[str, list[Any]] = {}
@@ -58,9 +65,8 @@ class RunRecord(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Leaves the identity in the folder before anything is trained."""
-        earlier = read_record(self.folder)
-        self._earlier = earlier[1] if earlier else {}
-        self._write(trainer)
+        if not self._earlier:
+            self._write(trainer)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes down what happened where nothing was trained: all of it earlier, or nothing."""
@@ -113,7 +119,7 @@ class RunRecord(Callback):
                 "the last checkpoint does not hold the weights that the training ended with, "
                 "averages of them, say; leave --ckpt_path out to train again"
             )
-        self.facts["weights_sha256"] = found
+        self.facts = (self.facts or self._earlier) | {"weights_sha256": found}
         self._write(trainer)
 
     def _note_course(self, trainer: Trainer) -> None:
@@ -123,6 +129,10 @@ class RunRecord(Callback):
             "commit": self.identity.commit,
             "host": f"{platform.node()}, {platform.machine()}, {os.cpu_count()} cores",
             "device": _device(trainer),
+            "world_size": trainer.world_size,
+            "precision": trainer.precision,
+            "float32_products": _float32_products(trainer),
+            "versions": {name: version(name) for name in _PACKAGES},
         }
         for key, value in now.items():
             noted = self._course.setdefault(key, [])
@@ -130,8 +140,9 @@ class RunRecord(Callback):
                 noted.append(value)
 
     def _what_happened(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
-        if "commit" not in self._course:  # nothing was trained, or by an older version
+        if "versions" not in self._course:  # nothing was trained, or by an older version
             self._note_course(trainer)
+        course = {key: _one_or_all(noted) for key, noted in self._course.items()}
         data = current_datamodule(trainer)
         return {
             "epochs": self._epochs(trainer),
@@ -139,19 +150,19 @@ class RunRecord(Callback):
             "max_epochs": trainer.max_epochs,
             "planned_epochs": self._course["planned_epochs"],
             "stopped_by": _why_it_stopped(trainer),
-            "world_size": trainer.world_size,
+            "world_size": course["world_size"],
             "global_batch": getattr(data, "batch_size", NOT_RECORDED),
-            "precision": trainer.precision,
-            "device": "; ".join(self._course["device"]),
-            "float32_products": _float32_products(trainer),
+            "precision": course["precision"],
+            "device": course["device"],
+            "float32_products": course["float32_products"],
             "optimizer": json.loads(json.dumps(self._optimizer, default=str)),
             "weights_sha256": weights_hash(pl_module.state_dict()),
             "train_seconds": round(self._seconds, 1),
-            "commit": "; ".join(self._course["commit"]),
+            "commit": course["commit"],
             "data": {"name": type(data).__name__, "num_classes": _num_classes(data, pl_module)}
             | self.identity.data,
-            "host": "; ".join(self._course["host"]),
-            "versions": {name: version(name) for name in _PACKAGES},
+            "host": course["host"],
+            "versions": course["versions"],
         }
 
     def _epochs(self, trainer: Trainer) -> float:
@@ -160,21 +171,26 @@ class RunRecord(Callback):
             return 0
         loader: Any = trainer.train_dataloader
         is_one = not isinstance(loader, dict | list | tuple)
-        whole = sized_len(loader) if is_one else None  # a stream has no length
-        epochs = self._batches / (whole or trainer.num_training_batches)
+        whole = (sized_len(loader) if is_one else None) or trainer.num_training_batches
+        if whole == math.inf:  # a stream, which has no length
+            return trainer.current_epoch
+        epochs = self._batches / whole
         if self._planned_epochs is not None and self._planned_epochs > 0:
             epochs = min(epochs, self._planned_epochs)  # what averages of weights add trains none
         return int(epochs) if epochs == int(epochs) else round(epochs, 3)
 
     def _write(self, trainer: Trainer) -> None:
         if trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]
-            write_record(self.folder, self.identity, self.facts)
+            write_record(self.folder, self.identity, self.facts, self._config)
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Puts the identity into the checkpoint."""
+        """Puts the identity into the checkpoint, with the first of which an earlier run is over."""
         checkpoint["identity"] = self.identity.to_dict()
+        if self._earlier and self.has_trained:
+            self._earlier = {}
+            self._write(trainer)
 
     def state_dict(self) -> dict[str, Any]:
         """Returns what is known so far of the facts, for whoever continues."""
@@ -195,9 +211,11 @@ class RunRecord(Callback):
         self._optimizer = dict(state_dict.get("optimizer", {}))
 
 
-def write_record(folder: Path, identity: Identity, facts: Mapping[str, Any]) -> None:
-    """Writes ``run.json`` into a run's folder, whole or not at all."""
+def write_record(folder: Path, identity: Identity, facts: Mapping[str, Any], config: str) -> None:
+    """Writes ``config.yaml`` and ``run.json`` into a run's folder, each whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
+    with atomic_write(folder / "config.yaml") as file:
+        file.write(config)
     with atomic_write(folder / NAME) as file:
         content = {"schema_version": SCHEMA_VERSION, "identity": identity.to_dict()}
         json.dump(content | {"facts": dict(facts)}, file, indent=1)
@@ -261,6 +279,17 @@ def _why_it_stopped(trainer: Trainer) -> str:
     if trainer.max_epochs not in (None, -1) and trainer.current_epoch >= (trainer.max_epochs or 0):
         return "max_epochs"
     return "a callback"
+
+
+def _one_or_all(noted: list[Any]) -> Any:
+    """Returns what was so throughout, or all that was: texts as one, dictionaries by their keys."""
+    if isinstance(noted[0], dict):
+        keys = {key: None for values in noted for key in values}
+        return {key: _one_or_all([values.get(key) for values in noted]) for key in keys}
+    distinct = list(dict.fromkeys(noted))
+    if all(isinstance(value, str) for value in distinct):
+        return "; ".join(distinct)
+    return distinct if len(distinct) > 1 else distinct[0]
 
 
 def _device(trainer: Trainer) -> str:

@@ -164,6 +164,23 @@ class TestForms:
         assert "did you mean bright_margin.yaml?" in error("fit", "-c", "bright_margni.yaml")
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("seed_everything", "variant", "test", "trainer", "evaluation", "robustness"),
+        *("model.init_args.optimizer", "model.init_args.lr_scheduler"),
+    ],
+)
+def test_what_a_run_cannot_be_without_is_named_where_a_config_says_null(key, here, error):
+    content = None
+    for name in reversed(key.split(".")):
+        content = {name: content}
+    write(here / "null.yaml", content)
+    assert error("fit", *SMOKE, "--config", "null.yaml") == (
+        f"error: {key} is null; give it a value, or leave it out to have the default"
+    )
+
+
 class TestHelp:
     @pytest.mark.parametrize("args", [(), ("--help",), ("-h",)])
     def test_names_all_commands(self, args, capfd):
@@ -210,6 +227,43 @@ class TestName:
         assert line == (
             f"error: the command line asks for {asked}, which no_reg is not; give --variant NAME"
         )
+
+    @pytest.mark.parametrize(
+        ("args", "asked", "name"),
+        [
+            (("jacobi.yaml", "svb.yaml"), "SVBClassifier", "jacobi"),
+            (("l2.yaml", "jacobi.yaml", "smoke.yaml"), "JacobianClassifier", "l2"),
+            (
+                ("no_reg.yaml", '{"model": {"class_path": "SVBClassifier"}}'),
+                "SVBClassifier",
+                "no_reg",
+            ),
+            (("saved.yaml", "with_mixup.yaml"), "NoRegClassifier with Mixup", "no_reg"),
+        ],
+    )
+    def test_must_be_given_where_configs_regularize_each_in_a_way_of_its_own(
+        self, args, asked, name, here, error
+    ):
+        write(
+            here / "saved.yaml", {"variant": "no_reg", "model": {"class_path": "NoRegClassifier"}}
+        )
+        line = error("fit", *(arg for config in args for arg in ("--config", config)))
+        assert line == (
+            f"error: the command line asks for {asked}, which {name} is not; give --variant NAME"
+        )
+
+    def test_must_be_given_where_what_regularizes_stands_before_the_config(self, error):
+        line = error("fit", "--model.regularizers+", "Mixup", *SMOKE)
+        assert line.endswith(
+            "asks for NoRegClassifier with Mixup, which no_reg is not; give --variant NAME"
+        )
+
+    def test_of_a_saved_config_is_not_that_of_another_model(self, here, error):
+        write(
+            here / "saved.yaml", {"variant": "no_reg", "model": {"class_path": "NoRegClassifier"}}
+        )
+        line = error("fit", "--config", "saved.yaml", "--model", "SVBClassifier")
+        assert line.endswith("asks for SVBClassifier, which no_reg is not; give --variant NAME")
 
     def test_may_be_given_then(self, config_of):
         config = config_of("fit", *SMOKE, "--model", "SVBClassifier", "--variant", "mine")

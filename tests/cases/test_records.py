@@ -14,10 +14,12 @@ import yaml
 from PIL import Image
 
 from regularizer_collection.__main__ import main
+from regularizer_collection.callbacks import DataPlanes
 from regularizer_collection.callbacks.attack_protocol import VERSION
 from regularizer_collection.experiments import run as run_module
 from regularizer_collection.experiments.collect import collect_results, load_results
 from regularizer_collection.functional.weights import weights_hash
+from regularizer_collection.runtime.last_checkpoint import LastCheckpoint
 from regularizer_collection.runtime.launch import launch
 from tests.cases.conftest import TINY, results, shorten, snapshot
 
@@ -25,6 +27,15 @@ RUN = "no_reg/seed_0"
 TINY_NET = ("--model.backbone", "tests.cases.tiny.TinyNet")
 LAST = f"runs/{RUN}/checkpoints/last.ckpt"
 TRUSTED = ("--allow_imports", "tests")
+KEPT = (
+    "--trainer.callbacks=ModelCheckpoint",
+    *("--trainer.callbacks.save_top_k=-1", "--trainer.callbacks.filename={epoch}"),
+)
+ONE_CYCLE = ("--lr_scheduler=torch.optim.lr_scheduler.OneCycleLR", "--lr_scheduler.max_lr=0.1")
+STOPS_EARLY = (
+    *("--trainer.callbacks=EarlyStopping", "--trainer.callbacks.monitor=lr"),
+    *("--trainer.callbacks.patience=1", "--optimizer.lr=0.0"),
+)
 
 
 pytestmark = pytest.mark.usefixtures("preloaded")
@@ -132,8 +143,8 @@ class TestContinuing:
     @pytest.mark.parametrize(
         ("length", "message"),
         [
-            (("--trainer.max_epochs", "1"), "trainer.max_epochs is 1, and the checkpoint .* has 2"),
-            (("--trainer.max_steps", "3"), "trainer.max_steps is 3, and the checkpoint .* has 6"),
+            (("--trainer.max_epochs", "1"), "trainer.max_epochs is 1, and the run has 2 behind"),
+            (("--trainer.max_steps", "3"), "trainer.max_steps is 3, and the run has 6 behind"),
         ],
     )
     def test_shorter_than_it_is_already_is_refused(
@@ -143,6 +154,63 @@ class TestContinuing:
         assert run("fit", "--ckpt_path", "last", *length) == 2
         assert re.search(message, last_line(capfd))
         assert snapshot(here / "runs") == before
+
+    @pytest.mark.counted
+    @pytest.mark.parametrize("older", ["epoch=0.ckpt", "previous.ckpt"])
+    def test_from_an_older_checkpoint_no_run_is_made_shorter_than_it_is(
+        self, older, run, here, capfd
+    ):
+        assert run("fit", *KEPT, "--trainer.max_epochs", "3") == 0
+        before = snapshot(here / "runs")
+        checkpoint = f"runs/{RUN}/checkpoints/{older}"
+        assert run("fit", *KEPT, "--trainer.max_epochs", "2", "--ckpt_path", checkpoint) == 2
+        assert last_line(capfd) == (
+            "error: trainer.max_epochs is 2, and the run has 3 behind it; a run can be made "
+            "longer, not shorter"
+        )
+        assert snapshot(here / "runs") == before
+
+    @pytest.mark.counted
+    def test_with_a_schedule_that_is_made_for_one_length_is_refused_at_another(
+        self, run, here, capfd
+    ):
+        assert run("fit", *ONE_CYCLE) == 0
+        before = snapshot(here / "runs")
+        longer = ("--ckpt_path", "last", "--trainer.max_epochs", "5")
+        assert run("fit", *ONE_CYCLE, *longer) == 2
+        assert last_line(capfd) == (
+            "error: the schedule of the checkpoint is made for 6 steps, and trainer.max_epochs is "
+            "5 here and 2 there; leave --ckpt_path out to train anew at that length"
+        )
+        assert snapshot(here / "runs") == before
+
+    def test_that_fails_before_its_first_checkpoint_leaves_a_finished_run_as_it_is(
+        self, finished, run, monkeypatch
+    ):
+        before = snapshot(finished)
+
+        def fail(*_):
+            raise RuntimeError("out of order")
+
+        monkeypatch.setattr(LastCheckpoint, "on_train_epoch_end", fail)
+        assert run("fit", "--ckpt_path", "last", "--trainer.max_epochs", "4") == 2
+        after = snapshot(finished)
+        changed = {path.name for path in before if after[path] != before[path]}
+        assert changed == {"history.json"}  # where a continuation writes over what failed
+
+    def test_a_run_that_stopped_early_is_measured_again_and_trains_nothing(self, run, here):
+        stopped = (*STOPS_EARLY, "--trainer.max_epochs", "9")
+        assert run("fit", *stopped) == 0
+        folder = here / "runs" / RUN
+        before = results(folder)
+        checkpoint = (here / LAST).read_bytes()
+        assert run("fit", *stopped, "--ckpt_path", "last", "--evaluation.resolution", "9") == 0
+        after = results(folder)
+        assert (after["facts"], after["test"]) == (before["facts"], before["test"])
+        assert after["history"] == before["history"]
+        assert after["measurements"]["planes"]["random"]["resolution"] == 9
+        assert yaml.safe_load((folder / "config.yaml").read_text())["evaluation"]["resolution"] == 9
+        assert (here / LAST).read_bytes() == checkpoint
 
     def test_other_measures_never_replace_those_of_a_run_that_an_older_version_recorded(
         self, finished, run
@@ -189,6 +257,16 @@ class TestContinuing:
         assert run("fit", *args, "--trainer.default_root_dir", "other") == 0
         assert snapshot(finished) == before
         assert results(here / "other" / RUN)["facts"]["epochs"] == 3
+
+    @pytest.mark.parametrize("length", ["2", "3"])
+    def test_a_run_that_was_moved_takes_its_history_along(self, length, finished, run, here):
+        curve = results(finished)["history"]["test_curve/accuracy"]
+        (here / "runs").rename(here / "archive")
+        checkpoint = LAST.replace("runs", "archive", 1)
+        assert run("fit", "--ckpt_path", checkpoint, "--trainer.max_epochs", length) == 0
+        goes_on = results(here / "runs" / RUN)["history"]["test_curve/accuracy"]
+        assert goes_on[:2] == curve
+        assert len(goes_on) == int(length)
 
     def test_in_a_root_behind_a_link_goes_on_in_its_folder(self, finished, run, here):
         (here / "linked").symlink_to(here / "runs")
@@ -333,7 +411,65 @@ class TestTesting:
         assert run("test", "--ckpt_path", "moved/model.ckpt", *root) == 0
         assert snapshot(finished) == before
         (own,) = (here / (root[1] if root else "runs")).rglob("test.json")
-        assert json.loads(own.read_text())["facts"]["tested"] == str(here / "moved/model.ckpt")
+        facts = json.loads(own.read_text())["facts"]
+        assert facts["tested"] == str(here / "moved/model.ckpt")
+        assert facts["weights_sha256"] == results(finished)["facts"]["weights_sha256"]
+
+    def test_of_weights_of_another_training_says_what_that_was(self, finished, run, here):
+        shutil.copy(here / LAST, here / "model.ckpt")
+        stable = ("--variant", "other", "--config", "stable.yaml", "--seed_everything", "7")
+        assert run("test", "--ckpt_path", "model.ckpt", *stable) == 0
+        (own,) = (here / "runs").rglob("test.json")
+        trained_as = json.loads(own.read_text())["facts"]["trained_as"]
+        trained = results(finished)["identity"]
+        assert trained_as == trained
+        assert (trained_as["variant"], trained_as["seed"]) == ("no_reg", 0)
+        bare = torch.load("model.ckpt", weights_only=True)
+        del bare["identity"]
+        torch.save(bare, "bare.ckpt")
+        assert run("test", "--ckpt_path", "bare.ckpt", "--trainer.default_root_dir", "bare") == 0
+        (own,) = (here / "bare").rglob("test.json")
+        assert json.loads(own.read_text())["facts"]["trained_as"] is None
+
+    @pytest.mark.filterwarnings("ignore:interrupted")
+    @pytest.mark.parametrize("is_complete", [True, False])
+    def test_a_ctrl_c_replaces_no_results_that_miss_less(
+        self, is_complete, finished, run, capfd, monkeypatch
+    ):
+        path = finished / "results.json"
+        before = results(finished)
+        if not is_complete:
+            del before["measurements"]["planes"]["random"]
+            path.write_text(json.dumps(before))
+        measure = DataPlanes.measure
+
+        def interrupted(self, subject, plane, number):
+            if number == 6:
+                raise KeyboardInterrupt
+            return measure(self, subject, plane, number)
+
+        monkeypatch.setattr(DataPlanes, "measure", interrupted)
+        assert run("test", "--ckpt_path", LAST) == 0
+        assert (results(finished) == before) == is_complete
+        line = f"Kept: {path}, of which this test was interrupted with less"
+        assert (line in capfd.readouterr().out) == is_complete
+
+    @pytest.mark.counted
+    def test_a_part_of_the_images_is_no_new_test_of_a_finished_run(
+        self, finished, run, here, capfd
+    ):
+        before = snapshot(here / "runs")
+        assert run("fit", "--ckpt_path", "last", "--trainer.limit_test_batches", "1") == 2
+        assert last_line(capfd) == (
+            "error: trainer.limit_test_batches is 1 here and None there, and the run has its "
+            "results; test in place of fit keeps those of a part apart"
+        )
+        assert snapshot(here / "runs") == before
+        shutil.copytree(here / "runs", here / "s")
+        before = snapshot(here / "s")
+        assert main([*study_of("tiny.yaml"), "--trainer.limit_test_batches", "1"]) == 2
+        assert "trainer.limit_test_batches is 1 here and None there" in last_line(capfd)
+        assert snapshot(here / "s") == before
 
     @pytest.mark.parametrize(
         "other",
@@ -342,6 +478,7 @@ class TestTesting:
             ("--data.test_size", "50"),
             ("--trainer.limit_test_batches", "1"),
             ("--trainer.precision", "64-true"),
+            ("--trainer.plugins", "DoublePrecision"),
             ("--evaluation.resolution", "12"),
         ],
         ids=" ".join,
@@ -442,6 +579,11 @@ class TestFacts:
         assert run("fit", *stream, "--trainer.max_steps", "4") == 0
         assert results(here / "runs" / RUN)["facts"]["steps"] == 4
 
+    def test_of_a_stream_that_ends_have_its_epochs(self, run, here):
+        assert run("fit", "--data", "tests.cases.tiny.ShortStreamData") == 0
+        facts = results(here / "runs" / RUN)["facts"]
+        assert (facts["epochs"], facts["steps"]) == (2, 24)
+
     def test_of_the_weights_are_those_that_are_tested(self, run, here):
         assert run("fit", "--model", "tests.cases.tiny.MovedAtTheEnd", *TINY_NET) == 0
         tested = results(here / "runs" / RUN)
@@ -467,9 +609,7 @@ class TestFacts:
         assert 0 < facts["epochs"] < 5000
 
     def test_of_early_stopping(self, run, here):
-        early = ("--trainer.callbacks", "EarlyStopping", "--trainer.callbacks.monitor", "lr")
-        args = (*early, "--trainer.callbacks.patience", "1", "--optimizer.lr", "0.0")
-        assert run("fit", *args, "--trainer.max_epochs", "9") == 0
+        assert run("fit", *STOPS_EARLY, "--trainer.max_epochs", "9") == 0
         facts = results(here / "runs" / RUN)["facts"]
         assert (facts["stopped_by"], facts["epochs"]) == ("early stopping", 2)
 
@@ -597,6 +737,10 @@ class TestRepeating:
         (here / "here").rename(here / "moved")
         assert main([*args, "--data.data_dir", "moved"]) == 0
         assert "1 of them finished before" in capfd.readouterr().out
+        assert snapshot(here / "s") == before
+        draw_pictures(here / "moved", seed=9)  # in place
+        assert main([*args, "--data.data_dir", "moved"]) == 2
+        assert re.search(r"data, test split is \w+ here and \w+ there", last_line(capfd))
         assert snapshot(here / "s") == before
 
 

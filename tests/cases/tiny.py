@@ -1,5 +1,7 @@
 """A network of milliseconds and its data, named in configs of tests."""
 
+from itertools import islice
+
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, IterableDataset
@@ -49,6 +51,20 @@ class StreamData(TinyData):
 
     def train_dataloader(self):
         return DataLoader(Stream(), batch_size=5)
+
+
+class ShortStream(Stream):
+    """Twelve batches, which nothing says beforehand."""
+
+    def __iter__(self):
+        return islice(super().__iter__(), 60)
+
+
+class ShortStreamData(TinyData):
+    """Trains on a stream that ends."""
+
+    def train_dataloader(self):
+        return DataLoader(ShortStream(), batch_size=5)
 
 
 class MovedAtTheEnd(NoRegClassifier):

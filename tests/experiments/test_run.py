@@ -2,12 +2,15 @@
 
 import json
 import subprocess
+from dataclasses import replace
 
 import pytest
 
+from regularizer_collection.experiments import run as run_module
 from regularizer_collection.experiments.run import Run
 from regularizer_collection.runtime.history import read_history
-from regularizer_collection.runtime.run_record import read_config, read_record
+from regularizer_collection.runtime.launch import config_of
+from regularizer_collection.runtime.run_record import read_config, read_record, write_record
 
 CONFIG = "{trainer: {max_epochs: 15}, data: {}, model: {}}"
 
@@ -50,6 +53,30 @@ def test_damaged_files_are_named(run):
     (run.folder / "run.json").write_text("{}")
     with pytest.raises(ValueError, match=r"run\.json is damaged \(KeyError\('identity'\)\); move"):
         read_record(run.folder)
+
+
+@pytest.mark.parametrize(
+    ("data", "hashed"),
+    [
+        (("--data.verify", "true"), 0),
+        (("--data.verify", "false"), 1),
+        (("--data", "Shapes100DataModule"), 0),
+        (("--data", "MNISTDataModule"), 1),
+    ],
+)
+def test_images_that_may_have_changed_are_hashed_once_for_all_runs(
+    data, hashed, tmp_path, monkeypatch
+):
+    asked = []
+    monkeypatch.setattr(run_module, "data_of", lambda args: asked.append(args) or {"test": "b"})
+    hashes = {}
+    for variant in ("no_reg", "l2"):
+        run = Run(variant, 0, tmp_path, data)
+        config = json.dumps(config_of([*run.arguments]), default=str)
+        write_record(run.folder, replace(run.identity, data={"test": "a"}), {}, config)
+        named = ["data, test split is b here and a there"]
+        assert run.obstacles(hashes) == named[:hashed]
+    assert len(asked) == hashed
 
 
 @pytest.mark.parametrize(("tasks", "seen"), [("4", None), ("1", "1")])

@@ -67,6 +67,27 @@ def test_every_argument_of_the_trainer_is_decided_on():
         ("trainer", {"overfit_batches": 0}),
         ("trainer", {"callbacks": [{"class_path": "LearningRateMonitor"}]}),
         ("trainer", {"callbacks": {"class_path": "pytorch_lightning.callbacks.ModelCheckpoint"}}),
+        ("trainer", {"plugins": []}),
+        ("trainer", {"plugins": {"class_path": "pytorch_lightning.plugins.TorchCheckpointIO"}}),
+        (
+            "trainer",
+            {
+                "plugins": [
+                    {"class_path": "lightning_fabric.plugins.environments.SLURMEnvironment"},
+                    {"class_path": "pytorch_lightning.plugins.AsyncCheckpointIO"},
+                ]
+            },
+        ),
+        ("trainer", {"strategy": "ddp"}),
+        (
+            "trainer",
+            {
+                "strategy": {
+                    "class_path": "pytorch_lightning.strategies.DDPStrategy",
+                    "init_args": {"timeout": 7, "ddp_comm_hook": None},
+                }
+            },
+        ),
         ("data", {"init_args": {"batch_size": 100, "seed": 3, "data_dir": "x", "verify": False}}),
         ("evaluation", {"num_planes": 5}),
     ],
@@ -119,6 +140,21 @@ def test_one_batch_is_not_all_of_them(key):
             "trainer",
             {"callbacks": [{"class_path": "callbacks.SingularValueBounding"}]},
             "trainer.callbacks.0.class_path is callbacks.SingularValueBounding here and None there",
+        ),
+        (
+            "trainer",
+            {"plugins": {"class_path": "pytorch_lightning.plugins.DoublePrecision"}},
+            "trainer.plugins.0.class_path is pytorch_lightning.plugins.DoublePrecision here and No",
+        ),
+        (
+            "trainer",
+            {
+                "strategy": {
+                    "class_path": "pytorch_lightning.strategies.DDPStrategy",
+                    "init_args": {"timeout": 7, "model_averaging_period": 4},
+                }
+            },
+            "trainer.strategy.model_averaging_period is 4 here and None there",
         ),
     ],
 )

@@ -1,9 +1,18 @@
 import hashlib
+import inspect
 import sys
+from pathlib import Path
 
 import pytest
 
+from regularizer_collection.regularizers import Mixup
+from regularizer_collection.runtime import own_code
 from regularizer_collection.runtime.own_code import own_code_hashes
+
+
+@pytest.fixture(autouse=True)
+def committed(monkeypatch):
+    monkeypatch.setattr(own_code, "changed_files", set)
 
 
 @pytest.fixture
@@ -25,6 +34,32 @@ def test_each_file_that_defines_what_a_config_names_is_hashed_wherever_it_is_nam
         {"backbone": "own_losses.Loss"},
     ):
         assert own_code_hashes({"model": config}) == expected
+
+
+def test_what_a_package_only_passes_on_is_hashed_with_all_that_it_inherits(tmp_path, monkeypatch):
+    package = tmp_path / "own_package"
+    package.mkdir()
+    (package / "__init__.py").write_text("from own_package.net import Net")
+    (package / "net.py").write_text(
+        "from abc import ABC\nfrom own_package.base import Base\nclass Net(Base, ABC): ..."
+    )
+    (package / "base.py").write_text("from torch import nn\nclass Base(nn.Module): ...")
+    monkeypatch.syspath_prepend(tmp_path)
+    __import__("own_package")
+    names = ("own_package", "own_package.base", "own_package.net")
+    try:
+        assert sorted(own_code_hashes({"backbone": "own_package.Net"})) == [*names]
+    finally:
+        for name in names:
+            del sys.modules[name]
+
+
+def test_a_file_of_this_project_is_hashed_where_git_does_not_know_it_as_it_is(monkeypatch):
+    name = "regularizer_collection.regularizers.Mixup"
+    file = Path(inspect.getfile(Mixup))
+    assert own_code_hashes({"class_path": name}) == {}
+    monkeypatch.setattr(own_code, "changed_files", lambda: {file.resolve()})
+    assert [*own_code_hashes({"class_path": name})] == ["regularizer_collection.regularizers.mixup"]
 
 
 @pytest.mark.parametrize(

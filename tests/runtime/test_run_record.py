@@ -1,8 +1,11 @@
+from importlib.metadata import version
+
 import pytest
 import torch
 from torch import nn
 
 from regularizer_collection.lightning_modules import NoRegClassifier
+from regularizer_collection.runtime import run_record
 from regularizer_collection.runtime.identity import Identity
 from regularizer_collection.runtime.run_record import RunRecord
 
@@ -12,7 +15,7 @@ def train(tiny_data, make_trainer, tmp_path):
     """Trains with the code of some commit and returns the facts and a checkpoint of the end."""
 
     def train(commit, max_epochs, checkpoint=None):
-        record = RunRecord(tmp_path / commit, Identity("no_reg", 0, {}, commit=commit))
+        record = RunRecord(tmp_path / commit, Identity("no_reg", 0, {}, commit=commit), "")
         model = NoRegClassifier(
             nn.Sequential(nn.Flatten(), nn.Linear(3072, 100)),
             optimizer=lambda params: torch.optim.SGD(params, lr=0.125, momentum=0.5),
@@ -32,6 +35,19 @@ def test_a_run_that_was_killed_after_its_last_checkpoint_has_all_facts_of_the_tr
     assert continued["optimizer"]["momentum"] == 0.5
     assert continued["train_seconds"] >= whole["train_seconds"]
     assert continued | {"train_seconds": 0} == whole | {"train_seconds": 0}
+
+
+def test_a_run_that_was_continued_elsewhere_names_what_was_there_and_here(train, monkeypatch):
+    _, last = train("aaa", 1)
+    monkeypatch.setattr(run_record, "version", lambda name: "9.9" if name == "numpy" else "1.0")
+    checkpoint = torch.load(last)
+    checkpoint["callbacks"]["RunRecord"]["course"]["world_size"] = [4]
+    torch.save(checkpoint, last)
+    facts, _ = train("aaa", 2, last)
+    assert facts["versions"]["numpy"] == f"{version('numpy')}; 9.9"
+    assert facts["versions"]["torch"] == f"{version('torch')}; 1.0"
+    assert facts["world_size"] == [4, 1]
+    assert (facts["precision"], facts["float32_products"]) == ("32-true", {})
 
 
 def test_a_run_that_was_continued_by_other_code_names_both_commits(train):
