@@ -25,6 +25,7 @@ from regularizer_collection.datamodules import ImageDataModule
 from regularizer_collection.functional.weights import weights_hash
 from regularizer_collection.lightning_modules import SyncBatchNorm
 from regularizer_collection.runtime.arguments import command_to_type
+from regularizer_collection.runtime.carried_over import carried_over
 from regularizer_collection.runtime.checkout import code_commit
 from regularizer_collection.runtime.checkpoint_io import SafeCheckpointIO
 from regularizer_collection.runtime.config_option import UNNAMED, ConfigOption
@@ -268,7 +269,11 @@ class RegularizerCLI(LightningCLI):
                 flush=True,
             )
             if subcommand != "fit" and not self.config[subcommand].ckpt_path:
-                print("These weights nothing has trained; --ckpt_path names a run's.", flush=True)
+                print("Nothing has trained these weights; --ckpt_path loads a run's.", flush=True)
+            if subcommand == "fit":
+                defaults = self._parser(subcommand).get_defaults()
+                for sentence in carried_over(self.config[subcommand], defaults):
+                    print(sentence, flush=True)
 
     def _run_callbacks(self, trainer: Namespace) -> list[Callback]:
         given = trainer.callbacks if isinstance(trainer.callbacks, list) else [trainer.callbacks]

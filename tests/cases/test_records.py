@@ -509,7 +509,7 @@ class TestTesting:
     @pytest.mark.parametrize("command", ["test", "predict"])
     def test_weights_that_nothing_trained_are_told(self, command, run, capfd):
         assert run(command) == 0
-        assert "These weights nothing has trained" in capfd.readouterr().out
+        assert "Nothing has trained these weights" in capfd.readouterr().out
 
     def test_a_run_that_was_tested_on_a_part_says_so(self, run, here):
         part = ("--trainer.limit_test_batches", "1", "--data.batch_size", "50")
