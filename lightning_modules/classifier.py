@@ -322,7 +322,7 @@ class Classifier(LightningModule):
         steps = self.trainer.estimated_stepping_batches
         if steps == float("inf"):
             raise ValueError("the run has no end; give trainer.max_epochs or trainer.max_steps")
-        if steps < 0:
+        if steps < 0 < self.trainer.limit_train_batches:  # of 0 batches there is no schedule
             raise ValueError(
                 "the training data does not tell its length, and so not the schedule's; give "
                 "trainer.max_steps or trainer.limit_train_batches"

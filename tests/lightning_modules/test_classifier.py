@@ -443,6 +443,8 @@ def test_a_schedule_of_fractions_is_refused_where_the_length_of_the_data_is_unkn
     limited = NoRegClassifier(linear_backbone())
     make_trainer(max_epochs=3, limit_train_batches=6).fit(limited, stream(), stream())
     assert limited.optimizers().param_groups[0]["lr"] == pytest.approx(0.001)
+    nothing = NoRegClassifier(linear_backbone())
+    make_trainer(max_epochs=2, limit_train_batches=0).fit(nothing, stream(), stream())
 
 
 @pytest.mark.parametrize("data", [stream, six_batches])
