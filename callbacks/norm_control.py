@@ -54,7 +54,7 @@ class NormControl(WeightProjection):
     def weights(self, network: nn.Module) -> dict[str, nn.Parameter]:
         """Returns the weights whose initial norms are known."""
         network = getattr(network, "_orig_mod", network)
-        return {name: network.get_submodule(name).weight for name in self.initial_norms}
+        return {name: network.get_parameter(f"{name}.weight") for name in self.initial_norms}
 
     def project_(self, name: str, weight: nn.Parameter) -> None:
         """Gives a weight its initial norm back, in place."""

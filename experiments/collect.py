@@ -174,7 +174,7 @@ def _shared_facts(results: dict[str, Any]) -> dict[Any, Any]:
     """
     data, measurements = results["facts"]["data"], results["measurements"]
     evaluation = results["identity"].get("evaluation", {})
-    facts = {
+    facts: dict[Any, Any] = {
         "epochs": results["facts"]["epochs"],
         "data": data["name"],
         "classes": data["num_classes"],

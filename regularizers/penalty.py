@@ -16,7 +16,8 @@ class Penalty(Regularizer):
     Args:
         coefficient: Weight of the term; with 0 it is never computed.
         every_n_steps: Adds the term in every n-th optimizer step, with n times the weight: the same
-            expected gradient for less work. All batches that such a step accumulates have it.
+            expected gradient for less work. All batches that such a step accumulates have it. Where
+            no ``Step.global_step`` is told, batches count.
         warmup_steps: Optimizer steps in which the weight rises linearly from 0; None takes
             ``Step.penalty_warmup_steps``.
 
@@ -44,7 +45,7 @@ class Penalty(Regularizer):
 
     def weight(self, step: Step) -> float:
         """Returns the factor of :meth:`value` in this step."""
-        if step.global_step % self.every_n_steps:
+        if (step.global_step or step.index) % self.every_n_steps:
             return 0.0
         warmup = step.penalty_warmup_steps if self.warmup_steps is None else self.warmup_steps
         ramp = min(1.0, step.global_step / warmup) if warmup else 1.0

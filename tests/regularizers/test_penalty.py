@@ -18,6 +18,7 @@ def added(penalty, **where):
 def test_every_second_step_has_twice_the_weight():
     penalty = One(0.5, every_n_steps=2)
     assert [added(penalty, global_step=step) for step in range(4)] == [1.0, None, 1.0, None]
+    assert [added(penalty, index=index) for index in range(4)] == [1.0, None, 1.0, None]
 
 
 def test_the_mean_weight_is_the_coefficient_however_many_batches_an_epoch_has():
@@ -32,8 +33,8 @@ def test_the_mean_weight_is_the_coefficient_however_many_batches_an_epoch_has():
 
 def test_all_batches_of_an_accumulated_step_count_alike():
     penalty = One(0.5, every_n_steps=2)
-    weights = [added(penalty, index=i, global_step=i // 3) for i in range(9)]
-    assert weights == 3 * [1.0] + 3 * [None] + 3 * [1.0]
+    weights = [added(penalty, index=i, global_step=1 + i // 3) for i in range(9)]
+    assert weights == 3 * [None] + 3 * [1.0] + 3 * [None]
 
 
 def test_the_weight_rises_linearly_from_zero_with_the_optimizer_steps():
