@@ -121,7 +121,7 @@ def visible_gpus() -> list[str]:
 
 
 def _gpus_of(run: Run, place: int, gpus: Sequence[str]) -> str | None:
-    """Returns the GPUs of a run at a place among those made at a time; None leaves it all."""
+    """Returns the GPUs of a run at a place among those made at a time; None lets it see all."""
     if not gpus or run.devices is None:
         return None
     first = place * run.devices

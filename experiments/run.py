@@ -162,7 +162,7 @@ class Run:
 
         Args:
             threads: Threads of the process, unless OMP_NUM_THREADS says otherwise.
-            gpus: GPUs that the run sees, as CUDA_VISIBLE_DEVICES names them; None leaves it all.
+            gpus: GPUs that the run sees, as CUDA_VISIBLE_DEVICES names them; None lets it see all.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         inherited = dict(os.environ)

@@ -19,7 +19,7 @@ class Box(NamedTuple):
     right: int
 
 
-def draw_share(alpha: float, generator: torch.Generator) -> float:
+def draw_mixing_ratio(alpha: float, generator: torch.Generator) -> float:
     """Draws from Beta(alpha, alpha) the share that a sample keeps of itself.
 
     Args:
@@ -31,26 +31,26 @@ def draw_share(alpha: float, generator: torch.Generator) -> float:
     return float(np.random.default_rng(seed).beta(alpha, alpha))
 
 
-def mix(rows: Tensor, share: float) -> Tensor:
-    """Returns share * row + (1 - share) * the row before, the first row's being the last.
+def mix(rows: Tensor, ratio: float) -> Tensor:
+    """Returns ratio * row + (1 - ratio) * the row before, the first row's being the last.
 
     Args:
         rows: Images, feature maps or probabilities [batch, ...].
-        share: Share of itself that each row keeps.
+        ratio: Share of itself that each row keeps.
     """
-    return rows.roll(1, 0).mul(1 - share).add(rows, alpha=share)
+    return rows.roll(1, 0).mul(1 - ratio).add(rows, alpha=ratio)
 
 
-def draw_box(share: float, height: int, width: int, generator: torch.Generator) -> Box:
-    """Draws a rectangle of area 1 - share around a random pixel, cut at the image's border.
+def draw_box(ratio: float, height: int, width: int, generator: torch.Generator) -> Box:
+    """Draws a rectangle of area 1 - ratio around a random pixel, cut at the image's border.
 
     Args:
-        share: Share of the image that lies outside, before the cut.
+        ratio: Share of the image that lies outside, before the cut.
         height: Rows of the image.
         width: Columns of the image.
         generator: Source of the random numbers.
     """
-    side = math.sqrt(1 - share) / 2
+    side = math.sqrt(1 - ratio) / 2
     row, column = (
         int(torch.randint(size, (1,), generator=generator, device=generator.device))
         for size in (height, width)

@@ -106,7 +106,7 @@ class Classifier(LightningModule):
     def for_inference(self) -> Iterator[nn.Module]:
         """Lends the backbone in eval mode, its batch normalisation folded if it can be.
 
-        No live network is copied: hooks of profilers and of users may hold what cannot be.
+        The live network is never copied: hooks of a profiler or a user may hold what cannot be.
         """
         if isinstance(self.backbone, ResNet18) and self.backbone.is_as_built():
             yield self.backbone.folded()
@@ -276,17 +276,22 @@ class Classifier(LightningModule):
             )
 
     def configure_optimizers(self) -> Any:
-        """Builds optimizer and schedule from the config."""
+        """Builds optimizer and schedule from the config.
+
+        Raises:
+            ValueError: If the run has no length to schedule, or a plateau schedule does not say
+                what to look at.
+        """
         optimizer = self._build_optimizer()
         scheduler = self._build_lr_scheduler(optimizer)
         if isinstance(scheduler, FractionalStepLR):
             scheduler.set_total_steps(self._schedule_length())
         entry: dict[str, Any] = {"scheduler": scheduler, "interval": self.lr_interval}
         if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
-            entry["monitor"] = self._plateau_of(scheduler)
+            entry["monitor"] = self._monitored_metric(scheduler)
         return {"optimizer": optimizer, "lr_scheduler": entry}
 
-    def _plateau_of(self, scheduler: torch.optim.lr_scheduler.ReduceLROnPlateau) -> str:
+    def _monitored_metric(self, scheduler: torch.optim.lr_scheduler.ReduceLROnPlateau) -> str:
         if not isinstance(scheduler, ReduceLROnPlateau):
             raise ValueError(
                 "torch's ReduceLROnPlateau does not say what to look at; give "
@@ -379,7 +384,7 @@ class Classifier(LightningModule):
         return module
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuses the weights of another variant.
+        """Refuses the weights of another variant, and restores what the epoch's accuracy counted.
 
         Raises:
             ValueError: If the checkpoint was written by another class.

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from regularizer_collection.functional.checks import check_at_least, check_between
-from regularizer_collection.functional.mixing import draw_box, draw_share, mix, paste
+from regularizer_collection.functional.mixing import draw_box, draw_mixing_ratio, mix, paste
 from regularizer_collection.regularizers.regularizer import Regularizer
 from regularizer_collection.regularizers.step import Step
 
@@ -38,7 +38,7 @@ class CutMix(Regularizer):
         if step.num_classes < 2:
             raise ValueError(f"num_classes is {step.num_classes}; CutMix needs 2 or more")
         height, width = images.shape[-2:]
-        box = draw_box(draw_share(self.alpha, generator), height, width, generator)
-        pasted, share = paste(step.gather(images), box)
-        mixed = mix(step.gather(step.probabilities(targets)), share)
+        box = draw_box(draw_mixing_ratio(self.alpha, generator), height, width, generator)
+        pasted, ratio = paste(step.gather(images), box)
+        mixed = mix(step.gather(step.probabilities(targets)), ratio)
         return step.share(pasted), step.share(mixed)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from regularizer_collection.functional.checks import check_at_least
-from regularizer_collection.functional.mixing import draw_share, mix
+from regularizer_collection.functional.mixing import draw_mixing_ratio, mix
 from regularizer_collection.regularizers.regularizer import Loss, Regularizer
 from regularizer_collection.regularizers.step import Step
 
@@ -43,20 +43,20 @@ class Mixup(Regularizer):
             return images, targets
         if step.num_classes < 2:
             raise ValueError(f"num_classes is {step.num_classes}; mixup needs 2 or more")
-        share, probabilities = self._share(step), step.probabilities(targets)
+        ratio, probabilities = self._ratio(step), step.probabilities(targets)
         if self.layers == "hidden":
-            return images, mix(probabilities, share)
-        mixed = mix(step.gather(images), share), mix(step.gather(probabilities), share)
+            return images, mix(probabilities, ratio)
+        mixed = mix(step.gather(images), ratio), mix(step.gather(probabilities), ratio)
         return step.share(mixed[0]), step.share(mixed[1])
 
     def wrap(self, loss: Loss, step: Step) -> Loss:
         """Mixes feature maps while the loss is computed, if asked to."""
         if not self.alpha or self.layers == "input":
             return loss
-        share, stage = self._share(step), self._stage(step)
+        ratio, stage = self._ratio(step), self._stage(step)
 
         def mix_output(module: nn.Module, args: Any, output: Tensor) -> Tensor:
-            return mix(output, share)
+            return mix(output, ratio)
 
         def mixed_loss() -> Tensor:
             hook = stage.register_forward_hook(mix_output)
@@ -67,8 +67,8 @@ class Mixup(Regularizer):
 
         return mixed_loss
 
-    def _share(self, step: Step) -> float:
-        return draw_share(self.alpha, step.generator("mixup", shared=True))
+    def _ratio(self, step: Step) -> float:
+        return draw_mixing_ratio(self.alpha, step.generator("mixup", shared=True))
 
     def _stage(self, step: Step) -> nn.Module:
         if missing := [name for name in STAGES if not hasattr(step.backbone, name)]:

@@ -85,7 +85,7 @@ def regularized_loss(
 def penalty_gradient_ratio(terms: Terms, parameters: Iterable[Tensor]) -> Tensor:
     """Computes ||gradient of all penalties|| / ||gradient of the cross-entropy||.
 
-    Above 1 the penalties alone decide where a step goes: how the weights of a first layer blow up.
+    Above 1 the penalties outweigh the cross-entropy; then the weights of a first layer can blow up.
 
     Args:
         terms: Terms of a step whose loss is their sum, before ``backward``.

@@ -42,6 +42,10 @@ class Regularizer(nn.Module):
         """Tells whether :meth:`penalty` differentiates with respect to the images."""
         return False
 
+    def wrap(self, loss: Loss, step: Step) -> Loss:
+        """Returns the loss to minimise in place of ``loss``, which may be called several times."""
+        return loss
+
     def penalty(self, logits: Tensor, images: Tensor, targets: Tensor, step: Step) -> Tensor | None:
         """Returns a term of the loss, a scalar, or None where there is none.
 
@@ -52,7 +56,3 @@ class Regularizer(nn.Module):
             step: Where the training stands.
         """
         return None
-
-    def wrap(self, loss: Loss, step: Step) -> Loss:
-        """Returns the loss to minimise in place of ``loss``, which may be called several times."""
-        return loss

@@ -43,7 +43,7 @@ def short_keys(args: Sequence[str]) -> list[str]:
 
 
 def refuse_seeds(args: Sequence[str]) -> None:
-    """Refuses a seed of the data's or the model's own, in whose place the run's would be taken.
+    """Refuses ``--data.seed`` and ``--model.seed``, which the run's seed would override.
 
     Raises:
         ValueError: If there is one.

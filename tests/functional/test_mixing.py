@@ -4,7 +4,7 @@ import scipy.stats
 import torch
 from torchvision.transforms import v2
 
-from regularizer_collection.functional.mixing import Box, draw_box, draw_share, mix, paste
+from regularizer_collection.functional.mixing import Box, draw_box, draw_mixing_ratio, mix, paste
 
 
 def generator(seed):
@@ -12,7 +12,7 @@ def generator(seed):
 
 
 def test_shares_follow_the_beta_distribution():
-    shares = [draw_share(0.4, generator(seed)) for seed in range(2000)]
+    shares = [draw_mixing_ratio(0.4, generator(seed)) for seed in range(2000)]
     assert scipy.stats.kstest(shares, scipy.stats.beta(0.4, 0.4).cdf).pvalue > 0.01
 
 
@@ -47,7 +47,7 @@ def test_the_share_is_that_of_the_pixels_which_stay():
     images = torch.arange(5.0).view(5, 1, 1, 1).expand(5, 3, 7, 9)
     for seed in range(50):
         draws = generator(seed)
-        pasted, kept = paste(images, draw_box(draw_share(1.0, draws), 7, 9, draws))
+        pasted, kept = paste(images, draw_box(draw_mixing_ratio(1.0, draws), 7, 9, draws))
         assert (pasted == images).float().mean().item() == pytest.approx(kept)
 
 

@@ -4,13 +4,13 @@ import torch.nn.functional as F
 from torch import nn
 
 from regularizer_collection.backbones import ResNet18
-from regularizer_collection.functional.mixing import draw_share
+from regularizer_collection.functional.mixing import draw_mixing_ratio
 from regularizer_collection.regularizers import Mixup, Step, regularized_loss
 from tests.regularizers.conftest import batch, linear
 
 
 def share_of(step, alpha=1.0):
-    return draw_share(alpha, step.generator("mixup", shared=True))
+    return draw_mixing_ratio(alpha, step.generator("mixup", shared=True))
 
 
 def test_the_loss_is_that_of_both_labels_at_the_mixed_images():
