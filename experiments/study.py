@@ -11,6 +11,7 @@ from regularizer_collection.experiments.run import Run
 from regularizer_collection.experiments.source_experiment import VARIANTS
 from regularizer_collection.runtime.arguments import command_to_type
 from regularizer_collection.runtime.config_files import find_config
+from regularizer_collection.runtime.launch import config_of
 from regularizer_collection.runtime.paths import full_path
 
 SEEDS = (0, 1, 2, 3, 4)
@@ -45,7 +46,8 @@ def run_study(
         variants: Names of configs, without ".yaml", or paths of configs.
         seeds: Seeds, each once.
         epochs: Epochs of each run; None leaves it to the configs.
-        overlay: Second config of every run, such as demo.yaml.
+        overlay: Second config of every run, such as demo.yaml; one that regularizes, such as
+            with_mixup.yaml, adds to the names of the variants.
         root: Folder of all runs. The engine "ray" needs it shared by all machines.
         jobs: Runs side by side on this machine, which share its cores. None makes as many as cores
             and memory carry, or one on each GPU.
@@ -118,6 +120,8 @@ def _planned_runs(
         shared = ["--config", str(find_config(overlay)), *shared]
     if epochs is not None:
         shared += ["--trainer.max_epochs", str(epochs)]
+    if overlay is not None or any(option.startswith(("--model", "--config")) for option in shared):
+        configs = {_named(name, path, shared): path for name, path in configs.items()}
     # Seed by seed, so that a study that is stopped early has all variants of the first seeds.
     return [
         Run(
@@ -131,6 +135,20 @@ def _planned_runs(
         for name, config in configs.items()
         for point in points
     ]
+
+
+def _named(name: str, config: Path, shared: Sequence[str]) -> str:
+    """Returns the name that ``fit`` would file a run under: overlays that regularize add theirs.
+
+    Raises:
+        ValueError: If options regularize otherwise than the config.
+    """
+    try:
+        named: str = config_of(["fit", "--config", str(config), *shared])["variant"]
+    except ValueError as error:
+        advice = "give --variants a config that says so"
+        raise ValueError(str(error).replace("give --variant NAME", advice)) from error
+    return named if named.startswith(f"{name}_") else name
 
 
 def _tell_plan(runs: Sequence[Run], todo: Sequence[Run]) -> None:

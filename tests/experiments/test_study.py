@@ -16,6 +16,7 @@ import torch
 from regularizer_collection.__main__ import main
 from regularizer_collection.experiments import accuracy_table, collect_results, tv_table
 from regularizer_collection.experiments.run import PROJECT, Run
+from regularizer_collection.experiments.study import _planned_runs
 from tests.experiments.conftest import made_up
 from tests.experiments.test_ray_engine import free_port
 
@@ -161,6 +162,15 @@ def test_ray_makes_a_run_again_whose_worker_was_killed(head, tmp_path):
     assert (tmp_path / "made").exists()
 
 
+@pytest.mark.parametrize(
+    ("overlay", "name"), [("with_mixup.yaml", "l2_mixup"), ("stable.yaml", "l2"), (None, "l2")]
+)
+def test_an_overlay_that_regularizes_adds_to_the_names_of_the_variants(overlay, name, tmp_path):
+    options = ["--model.backbone.dropout", "0.1"]
+    (run,) = _planned_runs(["l2"], [0], None, overlay, tmp_path, [], options)
+    assert run.variant == name
+
+
 @pytest.mark.counted
 @pytest.mark.parametrize(
     ("args", "message"),
@@ -170,6 +180,14 @@ def test_ray_makes_a_run_again_whose_worker_was_killed(head, tmp_path):
         (("--variants", "sbv"), "no config sbv.yaml"),
         (("--overlay", "nowhere.yaml"), "no config nowhere.yaml"),
         (("--epoch", "3"), "did you mean epochs?"),
+        (
+            ("--variants", "no_reg", "--model.regularizers+", "Mixup"),
+            "with Mixup, which no_reg is not; give --variants a config that says so",
+        ),
+        (
+            ("--variants", "jacobi", "--overlay", "svb.yaml"),
+            "asks for SVBClassifier, which jacobi is not; give --variants a config",
+        ),
         (("--seeds", ""), "give at least one of each"),
         (("--variants", ""), "give at least one of each"),
         (("--root", "/dev/null/runs"), "/dev/null/runs is no folder (Not a directory)"),
