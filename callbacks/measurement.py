@@ -70,6 +70,10 @@ class Measurement(Callback):
     it found in :attr:`record`, which becomes a section of the run's results.
 
     Ctrl-C ends the measurement with what is done, SIGTERM the whole test.
+
+    Attributes:
+        record: What was found; empty where nothing was measured.
+        is_interrupted: Whether a Ctrl-C kept it from measuring all.
     """
 
     section: ClassVar[str]
@@ -77,7 +81,7 @@ class Measurement(Callback):
 
     def __init__(self) -> None:
         self.record: dict[str, Any] = {}
-        self._is_interrupted = False
+        self.is_interrupted = False
 
     @contextmanager
     def subject(self, trainer: Trainer, pl_module: LightningModule) -> Iterator[Subject]:
@@ -90,7 +94,7 @@ class Measurement(Callback):
         data = data_of(trainer, pl_module)
         if trainer.testing:
             _check_preparation(trainer, data)
-        self._is_interrupted = False
+        self.is_interrupted = False
         dtype = cast(torch.dtype, pl_module.dtype)
         # In setup Lightning already names the device to which it moves the weights later.
         device = next((weight.device for weight in pl_module.parameters()), pl_module.device)
@@ -143,7 +147,7 @@ class Measurement(Callback):
         with _progress(disable=is_quiet) as bar:
             task = bar.add_task(title, total=len(share))
             try:
-                for number in share if not self._is_interrupted else ():
+                for number in share if not self.is_interrupted else ():
                     if trainer.testing and trainer.received_sigterm:
                         raise SIGTERMException  # Lightning asks between batches alone
                     kept = None if parts is None else parts.load(number)
@@ -152,7 +156,7 @@ class Measurement(Callback):
                         parts.save(number, values[number])
                     bar.advance(task)
             except KeyboardInterrupt:
-                self._is_interrupted = True
+                self.is_interrupted = True
         if trainer.world_size > 1:
             shares: list[Any] = [None] * trainer.world_size
             torch.distributed.all_gather_object(shares, values)

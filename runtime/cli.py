@@ -357,11 +357,11 @@ class RegularizerCLI(LightningCLI):
             print("No results: nothing was tested (barebones, or no test images).")
             return
         path = self.run_folder / (RESULTS if self.is_own else "test.json")
-        measurements = {
-            measurement.section: measurement.record
-            for measurement in self.trainer.callbacks  # type: ignore[attr-defined]
-            if isinstance(measurement, Measurement) and measurement.record
-        }
+        callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
+        made = [callback for callback in callbacks if isinstance(callback, Measurement)]
+        measurements: dict[str, Any] = {m.section: m.record for m in made if m.record}
+        if cut_off := [m.section for m in made if m.is_interrupted and not m.record]:
+            measurements["cut_off"] = cut_off
         if self._is_less_than_there_is(path, facts, measurements):
             print(f"Kept: {path}, of which this test was interrupted with less")
             return

@@ -83,13 +83,13 @@ def read_results(path: Path) -> dict[str, Any] | None:
 
 
 def num_missing(measurements: Mapping[str, Any]) -> float:
-    """Counts the planes and images that a Ctrl-C kept from being measured, without end if all.
+    """Counts planes and images that a Ctrl-C kept from being measured; infinite if a whole kind.
 
     Args:
         measurements: Those of some results.
     """
     planes = measurements.get("planes", {})
-    if "random" not in planes:  # which come last
+    if "random" not in planes or "cut_off" in measurements:  # of planes, random ones come last
         return math.inf
     missing: int = measurements.get("robustness", {}).get("missing_images", 0)
     return missing + sum(kind["missing_planes"] for kind in planes.values())

@@ -1,6 +1,7 @@
 """Section A of cases.md: a record is what ran, and no command overwrites another's."""
 
 import json
+import math
 import os
 import re
 import shutil
@@ -14,13 +15,14 @@ import yaml
 from PIL import Image
 
 from regularizer_collection.__main__ import main
-from regularizer_collection.callbacks import DataPlanes
+from regularizer_collection.callbacks import DataPlanes, Measurement
 from regularizer_collection.callbacks.attack_protocol import VERSION
 from regularizer_collection.experiments import run as run_module
 from regularizer_collection.experiments.collect import collect_results, load_results
 from regularizer_collection.functional.weights import weights_hash
 from regularizer_collection.runtime.last_checkpoint import LastCheckpoint
 from regularizer_collection.runtime.launch import launch
+from regularizer_collection.runtime.results_file import num_missing
 from tests.cases.conftest import TINY, results, shorten, snapshot
 
 RUN = "no_reg/seed_0"
@@ -453,6 +455,23 @@ class TestTesting:
         assert (results(finished) == before) == is_complete
         line = f"Kept: {path}, of which this test was interrupted with less"
         assert (line in capfd.readouterr().out) == is_complete
+
+    @pytest.mark.filterwarnings("ignore:interrupted")
+    def test_what_a_ctrl_c_kept_from_being_measured_at_all_is_told(self, run, here, monkeypatch):
+        measure_each = Measurement.measure_each
+
+        def interrupted(self, title, items, measure, *others):
+            def interrupt(item, number):
+                raise KeyboardInterrupt
+
+            is_cut_off = title == "Parts of calibration"
+            return measure_each(self, title, items, interrupt if is_cut_off else measure, *others)
+
+        monkeypatch.setattr(Measurement, "measure_each", interrupted)
+        assert run("fit") == 0
+        measurements = results(here / "runs" / RUN)["measurements"]
+        assert measurements["cut_off"] == ["calibration"]
+        assert num_missing(measurements) == math.inf
 
     @pytest.mark.counted
     def test_a_part_of_the_images_is_no_new_test_of_a_finished_run(
