@@ -112,12 +112,12 @@ class Run:
         """
         if not has_checkpoint(self.folder) and (differences := self.measured_otherwise()):
             return differences
-        if differences := part_of_the_test(self.folder, self.identity):
-            return differences
         record = read_record(self.folder)
         if record is None:
             return []
         identity = self.identity
+        if differences := part_of_the_test(self.folder, identity):
+            return differences
         data = _config_of(self.arguments)["data"]
         if record[0].data and (_may_change(data) or _may_change(self._data_before())):
             key = json.dumps(data, sort_keys=True)

@@ -1,6 +1,7 @@
 """Variants x seeds in one command that can be stopped and started again."""
 
 import signal
+from argparse import ArgumentError
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -145,6 +146,8 @@ def _named(name: str, config: Path, shared: Sequence[str]) -> str:
     """
     try:
         named: str = config_of(["fit", "--config", str(config), *shared])["variant"]
+    except ArgumentError:  # the run itself will say what is wrong with its config
+        return name
     except ValueError as error:
         advice = "give --variants a config that says so"
         raise ValueError(str(error).replace("give --variant NAME", advice)) from error
