@@ -12,6 +12,7 @@ from regularizer_collection.experiments.run import Run
 from regularizer_collection.experiments.source_experiment import VARIANTS
 from regularizer_collection.runtime.arguments import command_to_type
 from regularizer_collection.runtime.config_files import find_config
+from regularizer_collection.runtime.config_option import regularized_by
 from regularizer_collection.runtime.launch import config_of
 from regularizer_collection.runtime.paths import full_path
 
@@ -144,14 +145,16 @@ def _named(name: str, config: Path, shared: Sequence[str]) -> str:
     Raises:
         ValueError: If options regularize otherwise than the config.
     """
+    command = ["fit", "--config", str(config)]
     try:
-        named: str = config_of(["fit", "--config", str(config), *shared])["variant"]
+        plain, whole = config_of(command), config_of([*command, *shared])
     except ArgumentError:  # the run itself will say what is wrong with its config
         return name
     except ValueError as error:
         advice = "give --variants a config that says so"
         raise ValueError(str(error).replace("give --variant NAME", advice)) from error
-    return named if named.startswith(f"{name}_") else name
+    added = regularized_by(plain) != regularized_by(whole)
+    return whole["variant"] if added else name
 
 
 def _tell_plan(runs: Sequence[Run], todo: Sequence[Run]) -> None:

@@ -51,14 +51,14 @@ class ConfigOption(ActionConfigFile):
             content, values = _content(path), str(path)
             folder, stem = path.parent, path.stem
         plain = _plain_form(content, getattr(parser, "subcommand", None))
-        before = _regularized_by(namespace)
-        self._regularized_by = self._regularized_by or _regularized_by(_content(DEFAULTS))
+        before = regularized_by(namespace)
+        self._regularized_by = self._regularized_by or regularized_by(_content(DEFAULTS))
         is_as_named = before == self._regularized_by
         with chdir(folder if plain != content else Path()):
             super().__call__(
                 parser, namespace, json.dumps(plain) if plain != content else values, option_string
             )
-        after = _regularized_by(namespace)
+        after = regularized_by(namespace)
         is_named = self._name(plain, stem, namespace, is_other_class=after[0] != before[0])
         if is_named and is_as_named:  # else the command line had a say, which check_name tells
             self._regularized_by = after
@@ -92,7 +92,7 @@ class ConfigOption(ActionConfigFile):
             ValueError: If the command line changed the model's class or its regularizers, and
                 nothing but the configs names the variant.
         """
-        given = _regularized_by(config)
+        given = regularized_by(config)
         if config.get("variant") == self.name and given != self._regularized_by:
             raise ValueError(
                 f"the command line asks for {' with '.join(given)}, which {self.name} is not; "
@@ -133,7 +133,7 @@ def _plain_form(content: Any, command: str | None) -> Any:
     return kept | {"model": model | {"init_args": (model.get("init_args") or {}) | moved}}
 
 
-def _regularized_by(config: Namespace | dict[str, Any]) -> list[str]:
+def regularized_by(config: Namespace | dict[str, Any]) -> list[str]:
     """Returns the names of the model's class and of the regularizers in its list."""
     model = config.get("model") or {}
     added = (model.get("init_args") or {}).get("regularizers") or []

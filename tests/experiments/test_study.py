@@ -163,9 +163,14 @@ def test_ray_makes_a_run_again_whose_worker_was_killed(head, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("overlay", "name"), [("with_mixup.yaml", "l2_mixup"), ("stable.yaml", "l2"), (None, "l2")]
+    ("overlay", "name"),
+    [("with_mixup.yaml", "l2_mixup"), ("stable.yaml", "l2"), ("wide.yaml", "l2"), (None, "l2")],
 )
-def test_an_overlay_that_regularizes_adds_to_the_names_of_the_variants(overlay, name, tmp_path):
+def test_an_overlay_that_regularizes_adds_to_the_names_of_the_variants(
+    overlay, name, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "wide.yaml").write_text("model: {init_args: {backbone: {init_args: {dropout: 0}}}}")
     options = ["--model.backbone.dropout", "0.1"]
     (run,) = _planned_runs(["l2"], [0], None, overlay, tmp_path, [], options)
     assert run.variant == name
