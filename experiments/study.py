@@ -148,11 +148,11 @@ def _named(name: str, config: Path, shared: Sequence[str]) -> str:
     command = ["fit", "--config", str(config)]
     try:
         plain, whole = config_of(command), config_of([*command, *shared])
-    except ArgumentError:  # the run itself will say what is wrong with its config
-        return name
-    except ValueError as error:
-        advice = "give --variants a config that says so"
-        raise ValueError(str(error).replace("give --variant NAME", advice)) from error
+    except (ArgumentError, ValueError) as error:
+        if (advice := "give --variant NAME") not in str(error):
+            return name  # the run itself will say what is wrong with its config
+        own = "give --variants a config that says so"
+        raise ValueError(str(error).replace(advice, own)) from error
     added = regularized_by(plain) != regularized_by(whole)
     return whole["variant"] if added else name
 

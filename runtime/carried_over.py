@@ -48,8 +48,9 @@ def carried_over(config: Namespace, defaults: Namespace) -> list[str]:
         }
         if kept:
             values = ", ".join(f"{key} {kept[key]} (its own {own[key]})" for key in kept)
+            usual = default.class_path.rpartition(".")[2]
             sentences.append(
-                f"{name} takes over from {default.class_path.rpartition('.')[2]}: {values}; give "
+                f"{name} has, as {usual} does by default, {values}; give "
                 f"{option}.{next(iter(kept))} for another"
             )
     return sentences

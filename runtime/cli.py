@@ -1,8 +1,10 @@
 """LightningCLI with a folder for each run."""
 
 import errno
+import inspect
 import warnings
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -209,8 +211,8 @@ class RegularizerCLI(LightningCLI):
             if checkpoint is not None:
                 refuse_other_length_of_schedule(self.identity, checkpoint)
                 # One in the middle of a run may be named, from which to go on would undo the rest.
-                newest = newest_checkpoint(folder) if is_named else None
-                for known in (checkpoint, *([_load(newest)] if newest else [])):
+                newest = _newest_that_is_whole(folder) if is_named else None
+                for known in (checkpoint, newest or {}):
                     refuse_to_shorten(config["trainer"], known)
                 self.has_ended = has_ended(folder, self.identity, checkpoint)
                 if self.has_ended and (differences := part_of_the_test(folder, self.identity)):
@@ -301,6 +303,7 @@ class RegularizerCLI(LightningCLI):
                     filename="last",
                     enable_version_counter=False,
                     save_on_train_epoch_end=True,
+                    after_save=self.record.leave_earlier,
                 )
             )
         return callbacks
@@ -382,16 +385,38 @@ class RegularizerCLI(LightningCLI):
         missing, missed_before = map(num_missing, (measurements, earlier["measurements"]))
         evaluation = earlier["identity"].get("evaluation", {})
         is_alike = not measurement_differences(self.identity.evaluation, evaluation)
-        lost = earlier["measurements"].keys() - measurements.keys() if is_alike else ()
+        sections = earlier["measurements"].keys() - {"cut_off"}
+        lost = sections - measurements.keys() if is_alike else ()
         return missing > missed_before or bool(lost)
+
+
+def _newest_that_is_whole(folder: Path) -> dict[str, Any] | None:
+    newest = newest_checkpoint(folder)
+    try:
+        return _load(newest) if newest else None
+    except ValueError:  # damaged, so that a run that another is named for loses nothing
+        return None
 
 
 def _refuse_null(config: Namespace) -> None:
     needed = ("seed_everything", "variant", "test", "trainer", *MEASUREMENTS)
-    of_the_model = (f"model.init_args.{key}" for key in ("optimizer", "lr_scheduler"))
+    of_the_model = (f"model.init_args.{key}" for key in _never_null(config.get("model")))
     for key in (*needed, *of_the_model):
         if key in config and config[key] is None:
             raise ValueError(f"{key} is null; give it a value, or leave it out to have the default")
+
+
+def _never_null(model: Namespace | None) -> list[str]:
+    """Returns what a model builds for the training, unless null is its own class's default."""
+    if model is None:
+        return []
+    module, _, name = model.class_path.rpartition(".")
+    parameters = inspect.signature(getattr(import_module(module), name)).parameters
+    return [
+        key
+        for key in ("optimizer", "lr_scheduler")
+        if key not in parameters or parameters[key].default is not None
+    ]
 
 
 def _check_name_and_seed(config: Namespace) -> None:

@@ -1,5 +1,6 @@
 """The run's own checkpoint."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,18 @@ class LastCheckpoint(ModelCheckpoint):
     """The run's own checkpoint; a class of its own, so that its state is no other's.
 
     It is written at SIGTERM too, with which schedulers announce the end.
+
+    Args:
+        args: See ``ModelCheckpoint``.
+        after_save: Called with the trainer whenever the checkpoint is on disk.
+        kwargs: See ``ModelCheckpoint``.
     """
+
+    def __init__(
+        self, *args: Any, after_save: Callable[[Trainer], None] | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self._after_save = after_save or (lambda trainer: None)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Counts what a run continues from as saved."""
@@ -35,6 +47,8 @@ class LastCheckpoint(ModelCheckpoint):
                 logger.log_metrics(metrics, trainer.global_step - 1)
                 logger.save()
         super().on_train_epoch_end(trainer, pl_module)
+        if self._last_global_step_saved == trainer.global_step:
+            self._after_save(trainer)
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
@@ -43,6 +57,7 @@ class LastCheckpoint(ModelCheckpoint):
         is_news = trainer.global_step != self._last_global_step_saved
         if isinstance(exception, SIGTERMException) and trainer.training and is_news:
             trainer.save_checkpoint(Path(self.dirpath or "") / "last.ckpt")
+            self._after_save(trainer)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restores nothing: the paths are those of this run's folder."""

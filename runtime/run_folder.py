@@ -21,7 +21,7 @@ _CONTINUED = ("last", "hpc")
 
 
 class RunFolder(NamedTuple):
-    """Folder of a test, and whether it is the run's own, whose results it may renew."""
+    """Folder of a run or of a test, and whether it is the run's own, whose results it may renew."""
 
     path: Path
     is_own: bool
@@ -125,7 +125,8 @@ def refuse_other_length_of_schedule(identity: Identity, checkpoint: Mapping[str,
     ]
     if not steps or any(given) or "identity" not in checkpoint:
         return
-    if differences := identity.differences(Identity.from_dict(checkpoint["identity"])):
+    no_length = {"trainer.max_time", "trainer.min_epochs", "trainer.min_steps"}
+    if differences := identity.differences(Identity.from_dict(checkpoint["identity"]), no_length):
         raise ValueError(
             f"the schedule of the checkpoint is made for {steps[0]} steps, and "
             f"{'; '.join(differences)}; leave --ckpt_path out to train anew at that length"

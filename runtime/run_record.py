@@ -186,8 +186,11 @@ class RunRecord(Callback):
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Puts the identity into the checkpoint, with the first of which an earlier run is over."""
+        """Puts the identity into the checkpoint."""
         checkpoint["identity"] = self.identity.to_dict()
+
+    def leave_earlier(self, trainer: Trainer) -> None:
+        """Begins the record of a run that continues a finished one, whose checkpoint is gone."""
         if self._earlier and self.has_trained:
             self._earlier = {}
             self._write(trainer)

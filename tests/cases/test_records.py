@@ -20,6 +20,7 @@ from regularizer_collection.callbacks.attack_protocol import VERSION
 from regularizer_collection.experiments import run as run_module
 from regularizer_collection.experiments.collect import collect_results, load_results
 from regularizer_collection.functional.weights import weights_hash
+from regularizer_collection.runtime.checkpoint_io import SafeCheckpointIO
 from regularizer_collection.runtime.last_checkpoint import LastCheckpoint
 from regularizer_collection.runtime.launch import launch
 from regularizer_collection.runtime.results_file import num_missing
@@ -186,19 +187,31 @@ class TestContinuing:
         )
         assert snapshot(here / "runs") == before
 
+    @pytest.mark.parametrize(
+        ("cls", "method"),
+        [(LastCheckpoint, "on_train_epoch_end"), (SafeCheckpointIO, "save_checkpoint")],
+    )
     def test_that_fails_before_its_first_checkpoint_leaves_a_finished_run_as_it_is(
-        self, finished, run, monkeypatch
+        self, cls, method, finished, run, monkeypatch
     ):
         before = snapshot(finished)
 
-        def fail(*_):
+        def fail(*_, **options):
             raise RuntimeError("out of order")
 
-        monkeypatch.setattr(LastCheckpoint, "on_train_epoch_end", fail)
+        monkeypatch.setattr(cls, method, fail)
         assert run("fit", "--ckpt_path", "last", "--trainer.max_epochs", "4") == 2
         after = snapshot(finished)
         changed = {path.name for path in before if after[path] != before[path]}
         assert changed == {"history.json"}  # where a continuation writes over what failed
+
+    def test_from_a_named_checkpoint_does_not_read_a_damaged_one(self, finished, run, here):
+        shutil.copy(here / LAST, finished / "checkpoints" / "kept.ckpt")
+        for name in ("last.ckpt", "previous.ckpt"):
+            (finished / "checkpoints" / name).write_bytes(b"?")
+        kept = ("--ckpt_path", str(finished / "checkpoints" / "kept.ckpt"))
+        assert run("fit", *kept, "--trainer.max_epochs", "3") == 0
+        assert results(finished)["facts"]["epochs"] == 3
 
     def test_a_run_that_stopped_early_is_measured_again_and_trains_nothing(self, run, here):
         stopped = (*STOPS_EARLY, "--trainer.max_epochs", "9")
@@ -472,6 +485,11 @@ class TestTesting:
         measurements = results(here / "runs" / RUN)["measurements"]
         assert measurements["cut_off"] == ["calibration"]
         assert num_missing(measurements) == math.inf
+        monkeypatch.setattr(Measurement, "measure_each", measure_each)
+        assert run("test", "--ckpt_path", LAST) == 0
+        measurements = results(here / "runs" / RUN)["measurements"]
+        assert "calibration" in measurements
+        assert num_missing(measurements) == 0
 
     @pytest.mark.counted
     def test_a_part_of_the_images_is_no_new_test_of_a_finished_run(

@@ -176,6 +176,13 @@ def test_an_overlay_that_regularizes_adds_to_the_names_of_the_variants(
     assert run.variant == name
 
 
+def test_a_variant_whose_config_is_wrong_keeps_its_name_and_fails_alone(tmp_path):
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("{robustness: null}")
+    runs = _planned_runs(["l2", str(bad)], [0], None, "smoke.yaml", tmp_path, [], [])
+    assert [run.variant for run in runs] == ["l2", "bad"]
+
+
 @pytest.mark.counted
 @pytest.mark.parametrize(
     ("args", "message"),

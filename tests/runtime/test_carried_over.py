@@ -35,7 +35,9 @@ ADAMW = "torch.optim.AdamW"
 def test_what_another_optimizer_keeps_of_the_default_is_told(given, kept):
     (sentence,) = carried_over(config(ADAMW, **given), config(**SGD))
     option = kept.split()[0]
-    assert sentence == f"AdamW takes over from SGD: {kept}; give --optimizer.{option} for another"
+    assert sentence == (
+        f"AdamW has, as SGD does by default, {kept}; give --optimizer.{option} for another"
+    )
 
 
 def test_nothing_is_told_of_the_default_class_of_values_that_were_given_and_of_shared_ones():
