@@ -1,12 +1,10 @@
 """Helpers of regularizers that send a batch through the backbone more than once in a step."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd import Function
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from regularizer_collection.regularizers.regularizer import Loss
@@ -60,24 +58,13 @@ def statistics(backbone: nn.Module) -> dict[str, Tensor]:
 def loss_at(backbone: nn.Module, tensors: Mapping[str, Tensor], loss: Loss) -> Tensor:
     """Evaluates a loss with other weights or buffers in the backbone, which itself keeps its own.
 
-    The backward pass finds them there too: with activation checkpointing it computes anew what the
-    backbone did.
-
     Args:
         backbone: Network that ``loss`` uses.
         tensors: Parameters and buffers by their names in the backbone.
         loss: Computes the loss from the backbone.
     """
-    value = _computed_at(backbone, tensors, loss)
-    leaves = _leaves(value)
-
-    def gradients(grad: Tensor) -> Sequence[Tensor]:
-        return torch.autograd.grad(value, leaves, grad, create_graph=torch.is_grad_enabled())
-
-    def gradients_there(grad: Tensor) -> Sequence[Tensor]:
-        return _computed_at(backbone, tensors, lambda: gradients(grad))
-
-    return _DifferentiatedBy.apply(gradients_there, value.detach(), *leaves)
+    replaced = {f"backbone.{name}": tensor for name, tensor in tensors.items()}
+    return torch.func.functional_call(_Evaluated(backbone, loss), replaced, ())
 
 
 def repeated(step: Step, device: torch.device, compute: Loss) -> Tensor:
@@ -94,55 +81,17 @@ def repeated(step: Step, device: torch.device, compute: Loss) -> Tensor:
                 torch.set_rng_state(step.dropout_state)
             else:
                 torch.get_device_module(device).set_rng_state(step.dropout_state, device)
-        return _computed_at(step.backbone, statistics(step.backbone), compute)
+        return loss_at(step.backbone, statistics(step.backbone), compute)
 
 
-class _Computed(nn.Module):
-    def __init__(self, backbone: nn.Module, compute: Callable[[], Any]) -> None:
+class _Evaluated(nn.Module):
+    def __init__(self, backbone: nn.Module, loss: Loss) -> None:
         super().__init__()
         self.backbone = backbone
-        self.compute = compute
+        self.loss = loss
 
-    def forward(self) -> Any:
-        return self.compute()
-
-
-def _computed_at(
-    backbone: nn.Module, tensors: Mapping[str, Tensor], compute: Callable[[], Any]
-) -> Any:
-    replaced = {f"backbone.{name}": tensor for name, tensor in tensors.items()}
-    return torch.func.functional_call(_Computed(backbone, compute), replaced, ())
-
-
-class _DifferentiatedBy(Function):
-    """A value whose gradients, of a graph of its own, a function computes."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        gradients: Callable[[Tensor], Sequence[Tensor]],
-        value: Tensor,
-        *leaves: Tensor,
-    ) -> Tensor:
-        ctx.gradients = gradients
-        return value.clone()
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        return None, None, *ctx.gradients(grad)
-
-
-def _leaves(value: Tensor) -> list[Tensor]:
-    """Finds the tensors at which the graph of a value begins."""
-    leaves, seen, waiting = [], {None}, [value.grad_fn]
-    while waiting:
-        node: Any = waiting.pop()
-        if node not in seen:
-            seen.add(node)
-            waiting += [parent for parent, _ in node.next_functions]
-            if not node.next_functions:
-                leaves.append(node.variable)
-    return leaves
+    def forward(self) -> Tensor:
+        return self.loss()
 
 
 def _kind(device: torch.device) -> str:

@@ -7,20 +7,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.utils.checkpoint import checkpoint
 from torchvision.models.resnet import BasicBlock
 
 from regularizer_collection import lightning_modules, regularizers
 from regularizer_collection.lightning_modules import Classifier
 from regularizer_collection.regularizers import (
-    Curvature,
-    JacobianPenalty,
     Penalty,
     PixelSpace,
     Regularizer,
-    SharpnessAware,
     Step,
-    WeightNoise,
     regularized_loss,
 )
 
@@ -144,43 +139,6 @@ def test_a_backbone_that_changes_its_input_in_place_is_trained_as_one_that_does_
         gradients.append([parameter.grad for parameter in network.parameters()])
     for ours, theirs in zip(*gradients, strict=True):
         assert torch.equal(ours, theirs)
-
-
-class Checkpointed(nn.Module):
-    """Keeps no activations of its layers, which are computed again in the backward pass, or all."""
-
-    def __init__(self, keeps_activations):
-        super().__init__()
-        self.network = backbone()
-        self.keeps_activations = keeps_activations
-        self.unused = nn.Linear(2, 2)
-        self.network[-1].bias.requires_grad_(False)
-
-    def forward(self, images):
-        if self.keeps_activations:
-            return self.network(images)
-        return checkpoint(self.network, images, use_reentrant=False)
-
-
-@pytest.mark.parametrize(
-    "chosen",
-    [
-        *([cls] for cls in REGULARIZERS),
-        [WeightNoise, SharpnessAware],
-        [SharpnessAware, WeightNoise, JacobianPenalty],
-        [lambda: SharpnessAware(alpha=0.7), Curvature],
-    ],
-)
-def test_activation_checkpointing_changes_no_gradient(chosen):
-    gradients = []
-    for keeps_activations in (True, False):
-        network = Checkpointed(keeps_activations)
-        torch.manual_seed(1)
-        regularizers = [make() for make in chosen]
-        regularized_loss(network, regularizers, *batch(), step(network)).total.backward()
-        gradients.append([parameter.grad for parameter in network.parameters()])
-    for ours, theirs in zip(*gradients, strict=True):
-        torch.testing.assert_close(ours, theirs)
 
 
 @pytest.mark.parametrize(("first", "second"), list(combinations_with_replacement(REGULARIZERS, 2)))

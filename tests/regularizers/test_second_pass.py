@@ -34,20 +34,3 @@ def test_a_pass_over_copied_statistics_counts_no_batch():
     loss_at(backbone, statistics(backbone), lambda: backbone(images).sum())
     assert backbone[1].num_batches_tracked == 0
     assert torch.equal(backbone[1].running_mean, torch.zeros(6))
-
-
-def test_what_a_loss_at_other_weights_depends_on_has_its_gradients_of_any_order():
-    backbone, images = network().eval(), torch.randn(8, 4)
-    scale = torch.tensor(3.0, requires_grad=True)  # of a regularizer that learns, say
-
-    def derivatives(loss):
-        inputs = [*backbone.parameters(), scale]
-        first = torch.autograd.grad(loss, inputs, create_graph=True)
-        second = torch.autograd.grad(sum(g.square().sum() for g in first), inputs)
-        return [*first, *second]
-
-    moved = {name: 1 * weight for name, weight in backbone.named_parameters()}
-    ours = loss_at(backbone, moved, lambda: scale * backbone(images).pow(3).sum())
-    torch.testing.assert_close(
-        derivatives(ours), derivatives(scale * backbone(images).pow(3).sum())
-    )
