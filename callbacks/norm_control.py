@@ -43,7 +43,7 @@ class NormControl(WeightProjection):
         """
         if self.initial_norms:
             return
-        weights = normalised_layers(pl_module, batch)
+        weights = normalised_layers(trainer, pl_module, batch)
         if not weights:
             raise ValueError(
                 f"{type(backbone_of(pl_module)).__name__} has no weight before a batch "
@@ -67,4 +67,5 @@ class NormControl(WeightProjection):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restores the last step and the initial norms."""
         super().load_state_dict(state_dict)
-        self.initial_norms = state_dict["initial_norms"]
+        norms = state_dict["initial_norms"]  # whose names once told of a compiled backbone
+        self.initial_norms = {name.removeprefix("_orig_mod."): norms[name] for name in norms}

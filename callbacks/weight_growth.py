@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.utilities import rank_zero_warn
 from torch import nn
 
 from regularizer_collection.callbacks.normalised_layers import normalised_layers
@@ -34,9 +35,14 @@ class WeightGrowth(Callback):
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Finds the weights in the first batch, and notes the norms of a run that starts."""
-        if self._weights is None:
-            self._weights = normalised_layers(pl_module, batch)
-            self._initial = self._norms() if trainer.global_step == 0 else {}
+        if self._weights is not None:
+            return
+        try:
+            self._weights = normalised_layers(trainer, pl_module, batch)
+        except Exception as error:  # any, of a user's network: curves alone are lost
+            rank_zero_warn(f"weight_norm/ and effective_rate/ are left out: {error}")
+            self._weights = {}
+        self._initial = self._norms() if trainer.global_step == 0 else {}
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int

@@ -2,6 +2,7 @@
 
 import hashlib
 from abc import abstractmethod
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -140,7 +141,7 @@ class ImageDataModule(LightningDataModule):
         is_fixed = self.trainer is not None and bool(self.trainer.overfit_batches)  # type: ignore[attr-defined]
         shuffle_seed = None if is_fixed else self.seed
         loader = self._loader("train", shuffle_seed=shuffle_seed)
-        loader.position = lambda: self._position_of(loader)
+        loader.position = partial(self._position_of, loader)
         return loader
 
     def val_dataloader(self) -> BatchLoader:
@@ -173,15 +174,17 @@ class ImageDataModule(LightningDataModule):
         return BatchLoader(images, labels, self.batch_size, **options)
 
     def _position_of(self, loader: BatchLoader) -> tuple[int, int]:
-        """Returns epoch and first batch: within an epoch only for what the trainer trains on."""
+        """Returns epoch and first batch: within an epoch only for what the trainer trains on.
+
+        That is this loader, or one of somebody else's that takes its batches from it.
+        """
         epoch, batch = self._training_position()
         if self.trainer is None or not self.trainer.training:
             return epoch, 0
-        trained_on = self.trainer.fit_loop._combined_loader
-        is_trained_on = trained_on is not None and any(
-            own is loader for own in trained_on.flattened
-        )
-        return epoch, batch if is_trained_on else 0
+        combined = self.trainer.fit_loop._combined_loader
+        trained_on = combined.flattened if combined is not None else []
+        ours = [own for own in trained_on if isinstance(own, BatchLoader)]
+        return epoch, batch if not ours or any(own is loader for own in ours) else 0
 
     def _training_position(self) -> tuple[int, int]:
         if self.trainer is None:

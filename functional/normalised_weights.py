@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_leaves
 class _Output(NamedTuple):
     layer: str
     tensor: Tensor
-    node: Node | None
+    node: Node
 
 
 def normalised_weights(network: nn.Module, images: Tensor) -> dict[str, nn.Parameter]:
@@ -34,15 +34,17 @@ def normalised_weights(network: nn.Module, images: Tensor) -> dict[str, nn.Param
     normalised: list[_Output] = []
 
     def note_output(layer: str) -> Any:
-        def note(module: nn.Module, args: Any, output: Tensor) -> None:
+        def note(module: nn.Module, args: Any, output: Any) -> None:
             calls[layer] += 1
-            outputs[id(output)] = _Output(layer, output, output.grad_fn)
+            if isinstance(output, Tensor) and output.grad_fn is not None:
+                outputs[id(output)] = _Output(layer, output, output.grad_fn)
 
         return note
 
-    def note_input(module: nn.Module, args: tuple[Tensor, ...]) -> None:
-        found = outputs.get(id(args[0]))
-        if found is not None and found.node is args[0].grad_fn:  # else it was changed in place
+    def note_input(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        entering = args[0] if args else kwargs.get("input")
+        found = outputs.get(id(entering))
+        if found is not None and found.node is found.tensor.grad_fn:  # else changed in place
             normalised.append(found)
 
     layers = {
@@ -52,19 +54,25 @@ def normalised_weights(network: nn.Module, images: Tensor) -> dict[str, nn.Param
     }
     hooks = [layer.register_forward_hook(note_output(name)) for name, layer in layers.items()]
     hooks += [
-        module.register_forward_pre_hook(note_input)
+        module.register_forward_pre_hook(note_input, with_kwargs=True)
         for module in network.modules()
         if isinstance(module, _BatchNorm)
     ]
     try:
         with torch.enable_grad():
-            predicted = network.forward(images.detach().clone().requires_grad_())
+            copy = images.detach().clone()
+            predicted = network(copy.requires_grad_(copy.is_floating_point()))
     finally:
         for hook in hooks:
             hook.remove()
     uses = _uses(predicted)
     direct = Counter(output.layer for output in normalised if uses[output.node] == 1)
-    return {name: layer.weight for name, layer in layers.items() if 0 < calls[name] == direct[name]}
+    owners = Counter(id(layer.weight) for layer in layers.values())
+    return {
+        name: layer.weight
+        for name, layer in layers.items()
+        if 0 < calls[name] == direct[name] and owners[id(layer.weight)] == 1
+    }
 
 
 def _uses(predicted: Any) -> Counter[Node | None]:

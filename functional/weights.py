@@ -9,8 +9,6 @@ from torch.nn.utils.parametrize import is_parametrized
 
 _NORMS = (nn.LayerNorm, nn.RMSNorm)
 """Whose scales and biases may have the shape of an image."""
-_OLD_PARTS = ("weight_g", "weight_orig")
-"""Parameters from which layers under ``torch.nn.utils.weight_norm`` and the like make a weight."""
 
 
 def is_weight_matrix(network: nn.Module, name: str, parameter: Tensor) -> bool:
@@ -36,7 +34,7 @@ def weight_matrices(network: nn.Module) -> dict[str, nn.Parameter]:
         ValueError: If there is none, or a layer computes its weight from other parameters.
     """
     for name, layer in network.named_modules():
-        if is_parametrized(layer) or any(hasattr(layer, part) for part in _OLD_PARTS):
+        if is_parametrized(layer) or _has_old_parts(layer):
             raise ValueError(
                 f"{name} computes its weight from other parameters, and what acts on these does "
                 "not act on the weight; leave the parametrization out, or what acts on weights"
@@ -52,6 +50,14 @@ def weight_matrices(network: nn.Module) -> dict[str, nn.Parameter]:
             "network, or leave out what acts on such weights"
         )
     return matrices
+
+
+def _has_old_parts(layer: nn.Module) -> bool:
+    """Tells whether ``torch.nn.utils.weight_norm`` or the like makes a weight from its parts."""
+    own = {name for name, _ in layer.named_parameters(recurse=False)}
+    return any(
+        name.endswith("_orig") or (name.endswith("_g") and f"{name[:-2]}_v" in own) for name in own
+    )
 
 
 def weights_hash(state_dict: Mapping[str, Tensor]) -> str:

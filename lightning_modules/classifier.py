@@ -92,6 +92,7 @@ class Classifier(LightningModule):
         self.build_optimizer = optimizer
         self.build_lr_scheduler = lr_scheduler
         self.lr_interval = lr_interval
+        self._fitted_scheduler: FractionalStepLR | None = None
         self.seed = seed
         self.train_accuracy, self.val_accuracy, self.test_accuracy = (
             MulticlassAccuracy(num_classes, average="micro") for _ in range(3)
@@ -130,7 +131,7 @@ class Classifier(LightningModule):
     def on_train_start(self) -> None:
         """Fits the schedule to a length that a callback has changed since: BatchSizeFinder, say."""
         scheduler = self.lr_schedulers()
-        if isinstance(scheduler, FractionalStepLR):
+        if isinstance(scheduler, FractionalStepLR) and scheduler is self._fitted_scheduler:
             state = scheduler.state_dict()
             scheduler.set_total_steps(self._schedule_length())
             scheduler.load_state_dict(state)  # a resumed run may have passed other milestones
@@ -286,6 +287,7 @@ class Classifier(LightningModule):
         scheduler = self._build_lr_scheduler(optimizer)
         if isinstance(scheduler, FractionalStepLR):
             scheduler.set_total_steps(self._schedule_length())
+            self._fitted_scheduler = scheduler
         entry: dict[str, Any] = {"scheduler": scheduler, "interval": self.lr_interval}
         if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
             entry["monitor"] = self._monitored_metric(scheduler)

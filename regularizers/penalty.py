@@ -16,8 +16,8 @@ class Penalty(Regularizer):
     Args:
         coefficient: Weight of the term; with 0 it is never computed.
         every_n_steps: Adds the term in every n-th optimizer step, with n times the weight: the same
-            expected gradient for less work. All batches that such a step accumulates have it. Where
-            no ``Step.global_step`` is told, batches count.
+            expected gradient for less work. All batches that such a step accumulates have it, but
+            in the first step, where batches count, as they do if no ``Step.global_step`` is told.
         warmup_steps: Optimizer steps in which the weight rises linearly from 0; None takes
             ``Step.penalty_warmup_steps``.
 

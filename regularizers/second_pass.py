@@ -58,6 +58,9 @@ def statistics(backbone: nn.Module) -> dict[str, Tensor]:
 def loss_at(backbone: nn.Module, tensors: Mapping[str, Tensor], loss: Loss) -> Tensor:
     """Evaluates a loss with other weights or buffers in the backbone, which itself keeps its own.
 
+    Activation checkpointing, which runs parts of the backbone again in the backward pass, would
+    find its own weights there: gradients at other weights are then wrong.
+
     Args:
         backbone: Network that ``loss`` uses.
         tensors: Parameters and buffers by their names in the backbone.

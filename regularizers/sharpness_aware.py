@@ -55,7 +55,7 @@ class SharpnessAware(Regularizer):
                 dist.all_reduce(gradient, op=dist.ReduceOp.SUM)
         norm = torch.stack([gradient.norm() for gradient in gradients]).norm()
         # Of gradients below 1e-22 the squares, and with them the norm, are 0 in float32.
-        scale = self.rho / norm.clamp(min=1e-12)
+        scale = self.rho / norm.clamp(min=max(1e-12, torch.finfo(norm.dtype).tiny))
         pairs = zip(weights.items(), gradients, strict=True)
         moved = {name: weight + scale * gradient for (name, weight), gradient in pairs}
         sharp = loss_at(step.backbone, moved | statistics(step.backbone), loss)

@@ -108,3 +108,9 @@ def test_the_norms_of_a_second_training_are_those_of_its_own_network(tiny_data, 
         model = NoRegClassifier(backbone=backbone, optimizer=partial(SGD, lr=2.0))
         make_trainer(max_epochs=1, callbacks=[control]).fit(model, tiny_data)
         assert backbone[0].weight.norm().item() == pytest.approx(first, rel=1e-6)
+
+
+def test_norms_of_a_compiled_backbone_are_taken_from_older_checkpoints():
+    control = NormControl()
+    control.load_state_dict({"last_step": 0, "initial_norms": {"_orig_mod.0": 2.0, "3": 1.0}})
+    assert control.initial_norms == {"0": 2.0, "3": 1.0}

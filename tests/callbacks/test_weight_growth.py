@@ -65,3 +65,40 @@ def test_training_is_the_same_with_and_without_it(make_trainer, tiny_data):
     plain = NoRegClassifier(backbone(), optimizer=lambda params: torch.optim.SGD(params, lr=0.05))
     make_trainer(max_epochs=1).fit(plain, tiny_data)
     torch.testing.assert_close(watched.state_dict(), plain.state_dict(), rtol=0, atol=0)
+
+
+class MadeInside(nn.Module):
+    """Makes a tensor in its forward pass, of the type that the trainer asks for."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = backbone()
+
+    def forward(self, images):
+        blur = torch.full((3, 1, 3, 3), 1 / 9)
+        return self.layers(nn.functional.conv2d(images, blur, padding=1, groups=3))
+
+
+def test_it_looks_through_a_network_in_the_precision_of_the_training(make_trainer, tiny_data):
+    model = NoRegClassifier(MadeInside())
+    trainer = make_trainer(max_epochs=1, precision="64-true", callbacks=[WeightGrowth()])
+    trainer.fit(model, tiny_data)
+    assert "weight_norm/layers.0" in trainer.callback_metrics
+
+
+def test_a_network_that_cannot_be_looked_through_trains_without_its_curves(make_trainer, tiny_data):
+    class InTrainingAlone(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = backbone()
+
+        def forward(self, images):
+            if not self.training:
+                raise NotImplementedError("no eval mode")
+            return self.layers(images)
+
+    model = NoRegClassifier(InTrainingAlone())
+    trainer = make_trainer(max_epochs=1, limit_val_batches=0, callbacks=[WeightGrowth()])
+    with pytest.warns(UserWarning, match=r"weight_norm/ and effective_rate/ are left out: no eval"):
+        trainer.fit(model, tiny_data)
+    assert trainer.global_step == 6

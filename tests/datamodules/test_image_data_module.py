@@ -1,6 +1,9 @@
+import warnings
+
 import pytest
 import torch
 from pytorch_lightning import Callback
+from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import nn
 
 from regularizer_collection.datamodules import ImageDataModule
@@ -157,3 +160,38 @@ def test_a_loader_asked_for_in_a_callback_or_after_the_training_has_the_whole_ep
     make_trainer(max_epochs=1, callbacks=[Asking()]).fit(model, data)
     assert seen == [4] * 5
     assert len(list(data.train_dataloader())) == 4
+
+
+def test_a_loader_of_somebody_elses_around_ours_goes_on_where_it_was(make_trainer, tmp_path):
+    class Wrapped:
+        def __init__(self, loader):
+            self.loader = loader
+
+        def __iter__(self):
+            return iter(self.loader)
+
+        def __len__(self):
+            return len(self.loader)
+
+    class Own(Counted):
+        def train_dataloader(self):
+            return Wrapped(super().train_dataloader())
+
+    class Seen(NoRegClassifier):
+        def training_step(self, batch, batch_idx):
+            seen.append(batch[0][:, 0, 0, 0].tolist())
+            return super().training_step(batch, batch_idx)
+
+    def fit(**options):
+        model = Seen(nn.Sequential(nn.Flatten(), nn.Linear(192, 4)), num_classes=4)
+        saved = ModelCheckpoint(tmp_path, filename="half", every_n_train_steps=3)
+        trainer = make_trainer(max_epochs=1, callbacks=[saved], enable_checkpointing=True)
+        trainer.fit(model, Own(batch_size=20), **options)
+
+    seen = []
+    fit()
+    whole, seen = seen, []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fit(ckpt_path=tmp_path / "half.ckpt")
+    assert seen == whole[3:]

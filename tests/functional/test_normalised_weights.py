@@ -84,3 +84,25 @@ def test_frozen_layers_count_and_nothing_is_left_behind():
     torch.testing.assert_close(network.state_dict(), before, rtol=0, atol=0)
     assert not network[0]._forward_hooks
     assert not network[1]._forward_pre_hooks
+
+
+def test_layers_of_several_outputs_named_inputs_and_integers_are_looked_through():
+    class Tokens(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embedding, self.attention = nn.Embedding(9, 4), nn.MultiheadAttention(4, 2)
+            self.linear, self.norm = nn.Linear(4, 6), nn.BatchNorm1d(6)
+
+        def forward(self, tokens):
+            x = self.embedding(tokens)
+            return self.norm(input=self.linear(self.attention(x, x, x)[0].mean(1)))
+
+    found = normalised_weights(Tokens().eval(), torch.randint(9, (3, 5)))
+    assert set(found) == {"linear"}
+
+
+def test_a_weight_that_two_layers_share_is_none():
+    first, second = nn.Conv2d(3, 3, 1, bias=False), nn.Conv2d(3, 3, 1, bias=False)
+    second.weight = first.weight
+    network = nn.Sequential(first, nn.BatchNorm2d(3), second).eval()
+    assert normalised_weights(network, IMAGES) == {}

@@ -36,6 +36,15 @@ def test_a_weight_that_its_layer_computes_is_refused(compute):
         weight_matrices(network)
 
 
+def test_a_name_alone_does_not_make_a_weight_one_that_is_computed():
+    class Cell(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight_i, self.weight_g = (nn.Parameter(torch.ones(2, 2)) for _ in range(2))
+
+    assert list(weight_matrices(Cell())) == ["weight_i", "weight_g"]
+
+
 def test_a_network_without_trained_matrices_is_told():
     with pytest.raises(
         ValueError, match="BatchNorm1d has no trained weight of 2 or more dimensions"

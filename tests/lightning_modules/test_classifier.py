@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 from regularizer_collection.callbacks import NormControl, SingularValueBounding
 from regularizer_collection.datamodules import Shapes100DataModule
 from regularizer_collection.lightning_modules import (
+    FractionalStepLR,
     JacobianClassifier,
     L2Classifier,
     LeNet,
@@ -580,3 +581,18 @@ def test_a_module_loaded_without_the_regularizers_that_it_was_trained_with_says_
     del checkpoint["regularizers"]  # as in those of older versions
     torch.save(checkpoint, tmp_path / "last.ckpt")
     load()
+
+
+def test_a_schedule_of_ones_own_length_keeps_it(tiny_data, make_trainer):
+    class Own(NoRegClassifier):
+        def configure_optimizers(self):
+            optimizer = self.build_optimizer(self.parameters())
+            scheduler = FractionalStepLR(optimizer)
+            scheduler.set_total_steps(3)
+            return [optimizer], [{"scheduler": scheduler, "interval": "step"}]
+
+    model = Own(linear_backbone(), optimizer=sgd)
+    trainer = make_trainer(max_epochs=2)
+    trainer.fit(model, tiny_data)
+    assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.01 / 100)
+    assert trainer.lr_scheduler_configs[0].scheduler.milestones == {1: 1, 2: 1}
