@@ -35,9 +35,7 @@ def carried_over(config: Namespace, defaults: Namespace) -> list[str]:
         ours, default = config.get(part), defaults.get(part)
         if not isinstance(ours, Namespace) or ours.get("class_path") == default.class_path:
             continue
-        module, _, name = ours.class_path.rpartition(".")
-        cls = getattr(import_module(module), name)
-        own = _own_defaults(cls)
+        own = own_defaults(ours.class_path)
         kept = {
             argument: value
             for argument, value in vars(ours.get("init_args") or Namespace()).items()
@@ -48,7 +46,7 @@ def carried_over(config: Namespace, defaults: Namespace) -> list[str]:
         }
         if kept:
             values = ", ".join(f"{key} {kept[key]} (its own {own[key]})" for key in kept)
-            usual = default.class_path.rpartition(".")[2]
+            name, usual = (cls.class_path.rpartition(".")[2] for cls in (ours, default))
             sentences.append(
                 f"{name} has, as {usual} does by default, {values}; give "
                 f"{option}.{next(iter(kept))} for another"
@@ -56,6 +54,8 @@ def carried_over(config: Namespace, defaults: Namespace) -> list[str]:
     return sentences
 
 
-def _own_defaults(cls: type) -> dict[str, Any]:
-    parameters = inspect.signature(cls).parameters.values()
+def own_defaults(class_path: str) -> dict[str, Any]:
+    """Returns the defaults of the arguments that stand in a class's own signature."""
+    module, _, name = class_path.rpartition(".")
+    parameters = inspect.signature(getattr(import_module(module), name)).parameters.values()
     return {p.name: p.default for p in parameters if p.default is not p.empty}

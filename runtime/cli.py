@@ -1,10 +1,8 @@
 """LightningCLI with a folder for each run."""
 
 import errno
-import inspect
 import warnings
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +25,7 @@ from regularizer_collection.datamodules import ImageDataModule
 from regularizer_collection.functional.weights import weights_hash
 from regularizer_collection.lightning_modules import SyncBatchNorm
 from regularizer_collection.runtime.arguments import command_to_type
-from regularizer_collection.runtime.carried_over import carried_over
+from regularizer_collection.runtime.carried_over import carried_over, own_defaults
 from regularizer_collection.runtime.checkout import code_commit
 from regularizer_collection.runtime.checkpoint_io import SafeCheckpointIO
 from regularizer_collection.runtime.config_option import UNNAMED, ConfigOption
@@ -410,13 +408,8 @@ def _never_null(model: Namespace | None) -> list[str]:
     """Returns what a model builds for the training, unless null is its own class's default."""
     if model is None:
         return []
-    module, _, name = model.class_path.rpartition(".")
-    parameters = inspect.signature(getattr(import_module(module), name)).parameters
-    return [
-        key
-        for key in ("optimizer", "lr_scheduler")
-        if key not in parameters or parameters[key].default is not None
-    ]
+    own = own_defaults(model.class_path)
+    return [key for key in ("optimizer", "lr_scheduler") if key not in own or own[key] is not None]
 
 
 def _check_name_and_seed(config: Namespace) -> None:
