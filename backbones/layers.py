@@ -48,19 +48,19 @@ class LiveTapConv2d(nn.Conv2d):
         is_plain = self.groups == 1 and self.padding_mode == "zeros" and self.dilation == (1, 1)
         if device not in MEASURED_FASTER or not is_plain or isinstance(self.padding, str):
             return super().forward(input)
-        tensors = [input, self.weight] if self.bias is None else [input, self.weight, self.bias]
+        weight, bias = self.weight, self.bias
         if torch.is_autocast_enabled(device):  # which casts inside torch's own functions only
             dtype = torch.get_autocast_dtype(device)
-            tensors = [tensor.to(dtype) for tensor in tensors]
+            input = input.to(dtype)
         if dtype == torch.bfloat16 and not HAS_BFLOAT16_PRODUCTS:
             # bfloat16 instructions sum their products in float32 too.
-            tensors = [tensor.float() for tensor in tensors]
-        input, weight, *bias = tensors
+            input, weight = input.float(), weight.to(dtype).float()
+            bias = bias if bias is None else bias.to(dtype)
         with torch.autocast(device, enabled=False):
             output = conv2d(
                 input,
                 weight,
-                bias[0] if bias else None,
+                bias,
                 self.stride,  # type: ignore[arg-type]
                 self.padding,  # type: ignore[arg-type]
                 self.twice_differentiable,

@@ -115,12 +115,11 @@ class _BatchNorm(Function):
             input, weight, bias, running_mean, running_var, True, momentum, eps
         )
         ctx.save_for_backward(input, weight, mean, inverse_std)
-        ctx.eps = eps
         return output
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        return *_BatchNormGradient.apply(grad, *ctx.saved_tensors, ctx.eps), None, None, None, None
+        return *_BatchNormGradient.apply(grad, *ctx.saved_tensors), None, None, None, None
 
 
 class _BatchNormGradient(Function):
@@ -128,11 +127,14 @@ class _BatchNormGradient(Function):
 
     With x^ = (x - mean) / std, < > the mean over the pixels of a channel, and g the gradient:
     dx = w / std (g - <g> - x^ <g x^>). For a cotangent u of dx, writing a = <g>, b = <g x^>,
-    c = <u>, d = <u x^>, e = <u g>, s = e - a c - b d and n for the number of pixels:
+    c = <u>, d = <u x^>, s = <u (g - a)> - b d and n for the number of pixels:
 
         d/dg = w / std (u - c - x^ d)
         d/dw = n s / std
         d/dx = -w / std^2 (d g + b u + (s - 2 b d) x^ - a d - b c)
+
+    The first is dx of u in place of g, with c and d beside it; <u (g - a)> is the gradient for the
+    weight of maps g with mean a and deviation 1. So PyTorch's kernel makes all the reductions.
     """
 
     @staticmethod
@@ -143,12 +145,9 @@ class _BatchNormGradient(Function):
         weight: Tensor,
         mean: Tensor,
         inverse_std: Tensor,
-        eps: float,
     ) -> tuple[Tensor, Tensor, Tensor]:
         ctx.set_materialize_grads(False)
-        gradients = torch.ops.aten.native_batch_norm_backward(
-            grad, input, weight, None, None, mean, inverse_std, True, eps, (True, True, True)
-        )
+        gradients = _gradients(grad, input, weight, mean, inverse_std)
         ctx.save_for_backward(grad, input, weight, mean, inverse_std, *gradients[1:])
         return gradients
 
@@ -162,30 +161,47 @@ class _BatchNormGradient(Function):
     ) -> tuple[Tensor | None, ...]:
         grad, input, weight, mean, inverse_std, weight_grad, bias_grad = ctx.saved_tensors
         g = _pixels(grad).to(mean.dtype)  # the statistics of 16-bit maps are in 32 bits
-        x = torch.addcmul(-mean * inverse_std, _pixels(input).to(mean.dtype), inverse_std)
+        x = _pixels(input).to(mean.dtype)
         a, b = bias_grad / len(g), weight_grad / len(g)
         grad_g = grad_x = x.new_zeros(())
         grad_weight = torch.zeros_like(weight)
         if cotangent is not None:
-            u = _pixels(cotangent).to(mean.dtype)
-            c, d, e = u.mean(0), (u * x).mean(0), (u * g).mean(0)
-            s = e - a * c - b * d
-            scale = weight * inverse_std
-            grad_g = torch.addcmul(-scale * c, u, scale).addcmul_(x, -scale * d)
-            scale = -scale * inverse_std
-            grad_x = torch.addcmul(-scale * (a * d + b * c), g, scale * d)
-            grad_x.addcmul_(u, scale * b).addcmul_(x, scale * (s - 2 * b * d))
+            grad_g, *sums = _gradients(cotangent, input, weight, mean, inverse_std)
+            d, c = (total / len(g) for total in sums)
+            one = torch.ones_like(mean)
+            _, covariance, _ = _gradients(cotangent, grad, one, a, one, (False, True, False))
+            s = covariance / len(g) - b * d
+            scale = -weight * inverse_std.square()
+            of_x = scale * (s - 2 * b * d) * inverse_std
+            constant = -scale * (a * d + b * c) - of_x * mean
+            grad_x = torch.addcmul(constant, g, scale * d)
+            grad_x.addcmul_(_pixels(cotangent).to(mean.dtype), scale * b).addcmul_(x, of_x)
             grad_weight = len(g) * s * inverse_std
         if weight_cotangent is not None:
-            grad_g = grad_g + x * weight_cotangent
+            x = (x - mean) * inverse_std
+            grad_g = grad_g + _maps(x * weight_cotangent, grad)
             grad_x = grad_x + (g - a - x * b) * (weight_cotangent * inverse_std)
         if bias_cotangent is not None:
-            grad_g = grad_g + bias_cotangent
+            grad_g = grad_g + bias_cotangent[:, None, None]
         maps = (
-            _maps(grad_g.expand_as(g).to(grad.dtype), grad),
-            _maps(grad_x.expand_as(x).to(input.dtype), input),
+            grad_g.expand_as(grad).to(grad.dtype),
+            _maps(grad_x.expand_as(g).to(input.dtype), input),
         )
-        return *maps, grad_weight, None, None, None
+        return *maps, grad_weight, None, None
+
+
+def _gradients(
+    grad: Tensor,
+    input: Tensor,
+    weight: Tensor,
+    mean: Tensor,
+    inverse_std: Tensor,
+    needs: tuple[bool, bool, bool] = (True, True, True),
+) -> tuple[Tensor, Tensor, Tensor]:
+    # eps is in the inverse deviation; PyTorch asks for it where it takes running statistics.
+    return torch.ops.aten.native_batch_norm_backward(
+        grad, input, weight, None, None, mean, inverse_std, True, 0.0, [*needs]
+    )
 
 
 def _channels(values: Tensor, like: Tensor) -> Tensor:

@@ -27,7 +27,8 @@ def conv2d(
 
     Args:
         input: Maps [batch, channels, height, width], fastest in channels_last memory format.
-        weight: Kernels [out channels, channels, kernel height, kernel width].
+        weight: Kernels [out channels, channels, kernel height, kernel width], whose live taps are
+            cast to the input's type.
         bias: Added to the outputs [out channels], or None.
         stride: Step in pixels along height and width.
         padding: Zeros added on both sides of height and width.
@@ -40,14 +41,15 @@ def conv2d(
     convolve = _convolution if twice_differentiable else _torch_convolution
     rows, columns = map(_live_taps, input.shape[2:], weight.shape[2:], stride, padding)
     out_size = (rows.out_size, columns.out_size)
+    bias = bias if bias is None else bias.to(input.dtype)
     if rows.all_live and columns.all_live and max(out_size) > 2:
-        return convolve(input, weight, bias, stride, padding)
+        return convolve(input, weight.to(input.dtype), bias, stride, padding)
 
     # In channels_last order, so that the gradient arrives in the layout of the parameter. Padding
     # by less than nothing cuts both axes at once, and its gradient fills both at once.
     cuts = (0, 0, *columns.cuts, *rows.cuts)
     taps = weight.permute(0, 2, 3, 1)
-    taps = F.pad(taps, cuts) if any(cuts) else taps
+    taps = (F.pad(taps, cuts) if any(cuts) else taps).to(input.dtype)
     if input.shape[2:] == out_size == (2, 2) and taps.shape[1:3] == (3, 3) and stride == (1, 1):
         return _convolve_2x2(input.permute(0, 2, 3, 1), taps, bias)
     margins = (columns.lead, columns.trail, rows.lead, rows.trail)
@@ -117,12 +119,13 @@ def _convolve_2x2(input: Tensor, taps: Tensor, bias: Tensor | None) -> Tensor:
     def transform(matrix: Tensor, values: Tensor) -> Tensor:
         return (matrix.to(input) @ values.flatten(1)).unflatten(1, values.shape[1:])
 
-    pixels = transform(_PIXELS, input.flatten(1, 2).transpose(0, 1))
-    kernels = transform(_TAPS, taps.flatten(1, 2).transpose(0, 1))
+    # Stacked, as then their gradients are in channels_last order too; in another one the gradient
+    # of batch normalisation takes ten times as long.
+    pixels = transform(_PIXELS, torch.stack(input.flatten(1, 2).unbind(1)))
+    kernels = transform(_TAPS, torch.stack(taps.flatten(1, 2).unbind(1)))
     outputs = transform(_OUTPUTS, torch.bmm(pixels, kernels.transpose(1, 2)))
-    outputs = outputs.view(2, 2, batch, out)
-    outputs = (outputs if bias is None else outputs + bias).permute(2, 3, 0, 1)
-    return outputs.contiguous(memory_format=torch.channels_last)
+    outputs = torch.stack((outputs if bias is None else outputs + bias).unbind(), 1)
+    return outputs.view(batch, 2, 2, out).permute(0, 3, 1, 2)
 
 
 def _torch_convolution(
@@ -139,6 +142,9 @@ def _convolution(
     return output if bias is None else output + bias[:, None, None]
 
 
+_VECTOR = 16  # channels that PyTorch's kernels take at once; fewer take as long
+
+
 class _Convolution(Function):
     """Convolution whose derivatives of every order use the three kernels of the first order.
 
@@ -151,7 +157,7 @@ class _Convolution(Function):
 
     @staticmethod
     def forward(input: Tensor, weight: Tensor, stride: Pair, padding: Pair) -> Tensor:
-        return F.conv2d(input, weight, None, stride, padding)
+        return _convolve(input, weight, stride, padding)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -233,6 +239,11 @@ class _WeightGradient(Function):
         )
 
 
+def _convolve(input: Tensor, weight: Tensor, stride: Pair, padding: Pair) -> Tensor:
+    # Unlike conv2d, and like convolution_backward, this is nothing that autocast casts.
+    return torch.convolution(input, weight, None, stride, padding, (1, 1), False, (0, 0), 1)
+
+
 def _gradients(
     grad: Tensor,
     input: Tensor,
@@ -241,10 +252,47 @@ def _gradients(
     padding: Pair,
     needs: tuple[bool, bool],
 ) -> tuple[Tensor | None, Tensor | None]:
-    input_grad, weight_grad, _ = torch.ops.aten.convolution_backward(
-        grad, input, weight, None, stride, padding, (1, 1), False, (0, 0), 1, (*needs, False)
-    )
+    is_image = input.shape[1] < _VECTOR and max(stride) > 1
+    mask = (needs[0] and not is_image, needs[1], False)
+    input_grad = weight_grad = None
+    if any(mask):
+        input_grad, weight_grad, _ = torch.ops.aten.convolution_backward(
+            grad, input, weight, None, stride, padding, (1, 1), False, (0, 0), 1, mask
+        )
+    if needs[0] and is_image:
+        input_grad = _sub_pixel_gradient(grad, weight, input.shape[2:], stride, padding)
     return input_grad, weight_grad
+
+
+def _sub_pixel_gradient(
+    grad: Tensor, weight: Tensor, in_size: torch.Size, stride: Pair, padding: Pair
+) -> Tensor:
+    """Computes the input gradient of a strided convolution as one convolution without stride.
+
+    Pixels at the same place between two steps of the stride meet the same taps. Each such place is
+    a channel of the result, whose pixels are put in order afterwards (Shi et al. 2016, arXiv
+    1609.07009). For the 3 channels of an image PyTorch's own kernel takes 3 times as long.
+    """
+    out, channels, *kernel = weight.shape
+    taps = [-(-size // step) for size, step in zip(kernel, stride, strict=True)]
+    margins = [n * step - size for n, step, size in zip(taps, stride, kernel, strict=True)]
+    rows, columns = map(_zeros_and_start, in_size, grad.shape[2:], taps, stride, padding)
+    places = F.pad(weight, (0, margins[1], 0, margins[0]))
+    places = places.view(out, channels, taps[0], stride[0], taps[1], stride[1]).flip(2, 4)
+    places = places.permute(3, 5, 1, 0, 2, 4).flatten(0, 2)
+    places = places.contiguous(memory_format=torch.channels_last)
+    pixels = _convolve(grad, places, (1, 1), (rows[0], columns[0]))
+    pixels = pixels.unflatten(1, (*stride, channels)).permute(0, 4, 1, 5, 2, 3)
+    pixels = pixels.flatten(3, 4).flatten(1, 2)
+    pixels = pixels[:, rows[1] : rows[1] + in_size[0], columns[1] : columns[1] + in_size[1]]
+    return pixels.permute(0, 3, 1, 2)
+
+
+def _zeros_and_start(size: int, out_size: int, taps: int, stride: int, padding: int) -> Pair:
+    """Finds along one axis the zeros beside the gradient, and the first pixel of the result."""
+    first, last = padding // stride, (padding + size - 1) // stride
+    zeros = max(taps - 1 - first, last - out_size + 1, 0)
+    return zeros, padding - (taps - 1 - zeros) * stride
 
 
 def _is_weight_gradient_wanted(ctx: Any) -> bool:

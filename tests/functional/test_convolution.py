@@ -95,6 +95,27 @@ def test_the_weight_gradient_keeps_the_memory_format_of_the_weight():
     assert weight.grad.is_contiguous(memory_format=torch.channels_last)
 
 
+@pytest.mark.parametrize("size", [(2, 2), (1, 1)])
+def test_derivatives_of_both_orders_stay_in_channels_last(size):
+    maps, weight = make(size, 3)
+    maps = maps.detach().contiguous(memory_format=torch.channels_last).requires_grad_()
+    output = conv2d(maps, weight, None, (1, 1), (1, 1))
+    vectors = output.detach().clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(output, maps, vectors, create_graph=True)
+    (second,) = torch.autograd.grad(gradient.square().sum(), vectors)
+    for values in (output, gradient, second):
+        assert values.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_weights_are_cast_to_the_type_of_the_maps_and_their_gradients_back():
+    maps, weight = make((2, 2), 3, torch.float32)
+    output = conv2d(maps.bfloat16(), weight, None, (2, 2), (1, 1))
+    (gradient,) = torch.autograd.grad(output.float().sum(), weight)
+    expected = F.conv2d(maps.bfloat16(), weight.bfloat16(), None, (2, 2), (1, 1))
+    torch.testing.assert_close(output, expected)
+    assert gradient.dtype == torch.float32
+
+
 def test_jacrev_and_vmap_pass_through():
     maps, weight = make((6, 6), 3)
     ours = torch.func.jacrev(lambda w: conv2d(maps, w, None, (1, 1), (1, 1)))(weight.detach())
