@@ -48,8 +48,11 @@ class LiveTapConv2d(nn.Conv2d):
         is_plain = self.groups == 1 and self.padding_mode == "zeros" and self.dilation == (1, 1)
         if device not in MEASURED_FASTER or not is_plain or isinstance(self.padding, str):
             return super().forward(input)
+        is_cast = torch.is_autocast_enabled(device)  # inside torch's own functions only
+        if not is_cast and dtype != self.weight.dtype:
+            return super().forward(input)  # which says what does not fit
         weight, bias = self.weight, self.bias
-        if torch.is_autocast_enabled(device):  # which casts inside torch's own functions only
+        if is_cast:
             dtype = torch.get_autocast_dtype(device)
             input = input.to(dtype)
         if dtype == torch.bfloat16 and not HAS_BFLOAT16_PRODUCTS:

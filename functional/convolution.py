@@ -142,7 +142,7 @@ def _convolution(
     return output if bias is None else output + bias[:, None, None]
 
 
-_VECTOR = 16  # channels that PyTorch's kernels take at once; fewer take as long
+_FEW_CHANNELS = 8  # up to which the sub-pixel convolution was measured faster
 
 
 class _Convolution(Function):
@@ -240,7 +240,7 @@ class _WeightGradient(Function):
 
 
 def _convolve(input: Tensor, weight: Tensor, stride: Pair, padding: Pair) -> Tensor:
-    # Unlike conv2d, and like convolution_backward, this is nothing that autocast casts.
+    # A backward pass may run under autocast, which on a CPU casts what is given to F.conv2d.
     return torch.convolution(input, weight, None, stride, padding, (1, 1), False, (0, 0), 1)
 
 
@@ -252,14 +252,14 @@ def _gradients(
     padding: Pair,
     needs: tuple[bool, bool],
 ) -> tuple[Tensor | None, Tensor | None]:
-    is_image = input.shape[1] < _VECTOR and max(stride) > 1
-    mask = (needs[0] and not is_image, needs[1], False)
+    is_sub_pixel = needs[0] and input.shape[1] <= _FEW_CHANNELS and max(stride) > 1
+    mask = (needs[0] and not is_sub_pixel, needs[1], False)
     input_grad = weight_grad = None
     if any(mask):
         input_grad, weight_grad, _ = torch.ops.aten.convolution_backward(
             grad, input, weight, None, stride, padding, (1, 1), False, (0, 0), 1, mask
         )
-    if needs[0] and is_image:
+    if is_sub_pixel:
         input_grad = _sub_pixel_gradient(grad, weight, input.shape[2:], stride, padding)
     return input_grad, weight_grad
 
@@ -276,20 +276,26 @@ def _sub_pixel_gradient(
     out, channels, *kernel = weight.shape
     taps = [-(-size // step) for size, step in zip(kernel, stride, strict=True)]
     margins = [n * step - size for n, step, size in zip(taps, stride, kernel, strict=True)]
-    rows, columns = map(_zeros_and_start, in_size, grad.shape[2:], taps, stride, padding)
+    (top, first_row), (left, first_column) = map(
+        _zeros_and_start, in_size, grad.shape[2:], taps, stride, padding
+    )
     places = F.pad(weight, (0, margins[1], 0, margins[0]))
     places = places.view(out, channels, taps[0], stride[0], taps[1], stride[1]).flip(2, 4)
-    places = places.permute(3, 5, 1, 0, 2, 4).flatten(0, 2)
-    places = places.contiguous(memory_format=torch.channels_last)
-    pixels = _convolve(grad, places, (1, 1), (rows[0], columns[0]))
-    pixels = pixels.unflatten(1, (*stride, channels)).permute(0, 4, 1, 5, 2, 3)
-    pixels = pixels.flatten(3, 4).flatten(1, 2)
-    pixels = pixels[:, rows[1] : rows[1] + in_size[0], columns[1] : columns[1] + in_size[1]]
-    return pixels.permute(0, 3, 1, 2)
+    places = places.permute(3, 5, 1, 2, 4, 0).reshape(-1, *taps, out).permute(0, 3, 1, 2)
+    pixels = _convolve(grad, places, (1, 1), (top, left))
+    batch, _, height, width = pixels.shape
+    pixels = pixels.reshape(batch, *stride, channels, height, width).permute(0, 4, 1, 5, 2, 3)
+    pixels = pixels.reshape(batch, height * stride[0], width * stride[1], channels)
+    pixels = pixels.narrow(1, first_row, in_size[0]).narrow(2, first_column, in_size[1])
+    return pixels.contiguous().permute(0, 3, 1, 2)
 
 
 def _zeros_and_start(size: int, out_size: int, taps: int, stride: int, padding: int) -> Pair:
-    """Finds along one axis the zeros beside the gradient, and the first pixel of the result."""
+    """Finds along one axis how many zeros beside the gradient let the result reach all pixels.
+
+    Returns:
+        The zeros on either side, and where the first pixel is in the result.
+    """
     first, last = padding // stride, (padding + size - 1) // stride
     zeros = max(taps - 1 - first, last - out_size + 1, 0)
     return zeros, padding - (taps - 1 - zeros) * stride

@@ -119,3 +119,14 @@ def test_a_convolution_of_another_kind_is_torchs(options):
     ours.load_state_dict(theirs.state_dict())
     maps = torch.randn(2, 4, 7, 7)
     assert torch.equal(ours(maps), theirs(maps))
+
+
+def test_maps_of_another_type_than_the_weights_are_refused_as_torch_refuses_them():
+    conv = layers.LiveTapConv2d(3, 4, 3, padding=1)
+    for maps in (torch.zeros(1, 3, 8, 8, dtype=torch.uint8), torch.zeros(1, 3, 2, 2).double()):
+        messages = []
+        for layer in (conv, nn.Conv2d(3, 4, 3, padding=1)):
+            with pytest.raises(RuntimeError) as refusal:
+                layer(maps)
+            messages.append(str(refusal.value))
+        assert messages[0] == messages[1]

@@ -95,11 +95,11 @@ def test_the_weight_gradient_keeps_the_memory_format_of_the_weight():
     assert weight.grad.is_contiguous(memory_format=torch.channels_last)
 
 
-@pytest.mark.parametrize("size", [(2, 2), (1, 1)])
-def test_derivatives_of_both_orders_stay_in_channels_last(size):
-    maps, weight = make(size, 3)
+@pytest.mark.parametrize(("size", "stride"), [((2, 2), 1), ((1, 1), 1), ((8, 6), 2)])
+def test_derivatives_of_both_orders_stay_in_channels_last(size, stride):
+    maps, weight = make(size, 3, torch.float32)
     maps = maps.detach().contiguous(memory_format=torch.channels_last).requires_grad_()
-    output = conv2d(maps, weight, None, (1, 1), (1, 1))
+    output = conv2d(maps, weight, None, (stride, stride), (1, 1))
     vectors = output.detach().clone().requires_grad_()
     (gradient,) = torch.autograd.grad(output, maps, vectors, create_graph=True)
     (second,) = torch.autograd.grad(gradient.square().sum(), vectors)
@@ -123,6 +123,31 @@ def test_jacrev_and_vmap_pass_through():
     torch.testing.assert_close(ours, theirs)
     per_sample = torch.func.vmap(lambda m: conv2d(m[None], weight, None, (1, 1), (1, 1))[0])(maps)
     torch.testing.assert_close(per_sample, F.conv2d(maps, weight, padding=1))
+
+
+def test_batched_gradients_of_strided_convolutions_pass_through():
+    maps, weight = make((8, 6), 5)
+    vectors = torch.randn(4, 3, 5, 4, 3, dtype=torch.float64)
+    ours, theirs = (
+        torch.autograd.grad(
+            convolve(maps, weight, None, (2, 2), (2, 2)), maps, vectors, is_grads_batched=True
+        )
+        for convolve in (conv2d, F.conv2d)
+    )
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_gradients_for_several_weights_at_once_pass_through():
+    maps, weight = make((8, 6), 5)
+
+    def of(convolve):
+        def loss(maps, weight):
+            return convolve(maps, weight, None, (2, 2), (2, 2)).square().sum()
+
+        gradient = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0))
+        return gradient(maps.detach(), torch.stack([weight, 2 * weight]).detach())
+
+    torch.testing.assert_close(of(conv2d), of(F.conv2d))
 
 
 def test_no_weight_gradient_is_computed_when_only_the_images_gradient_is_asked_for(monkeypatch):
