@@ -8,8 +8,9 @@ from regularizer_collection.regularizers import JacobianPenalty, Mixup, Step, re
 torch.manual_seed(0)
 images, labels = torch.randn(64, 3, 8, 8), torch.arange(64) % 4  # your data
 backbone = nn.Sequential(nn.Flatten(), nn.Linear(192, 32), nn.ReLU(), nn.Linear(32, 4))
-optimizer = torch.optim.SGD(backbone.parameters(), lr=0.1)
-regularizers = [Mixup(alpha=0.4), JacobianPenalty(coefficient=0.01)]
+regularizers = nn.ModuleList([Mixup(alpha=0.4), JacobianPenalty(coefficient=0.01)])
+trained = nn.ModuleList([backbone, regularizers])  # some regularizers have parameters or buffers
+optimizer = torch.optim.SGD(trained.parameters(), lr=0.1)
 
 for index in range(20):
     step = Step(backbone, num_classes=4, index=index, global_step=index)

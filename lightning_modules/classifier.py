@@ -254,8 +254,9 @@ class Classifier(LightningModule):
                 found[name] = value
         for regularizer in self._regularizers():
             for name in inspect.signature(type(regularizer)).parameters:
-                if hasattr(regularizer, name):  # a class of one's own need not keep its arguments
-                    found[f"{regularizer.name}/{name}"] = getattr(regularizer, name)
+                value = getattr(regularizer, name, None)  # one's own need not keep its arguments
+                if hasattr(regularizer, name) and not isinstance(value, Tensor):
+                    found[f"{regularizer.name}/{name}"] = value
         return found
 
     def refuse_twin(self, own: Callback, advice: str) -> None:
@@ -397,8 +398,18 @@ class Classifier(LightningModule):
                 f"the checkpoint holds {found or 'no variant of this project'}, the config asks "
                 f"for {type(self).__name__}; give the config that trained it"
             )
+        if self._trainer is None:  # load_from_checkpoint, which tells what is lacking
+            self._leave_out_regularizers_that_are_lacking(checkpoint)
         for name, count in checkpoint.get("train_accuracy", {}).items():
             setattr(self.train_accuracy, name, count.to(self.device))
+
+    def _leave_out_regularizers_that_are_lacking(self, checkpoint: dict[str, Any]) -> None:
+        own = [type(regularizer).__name__ for regularizer in self.regularizers]
+        weights = checkpoint["state_dict"]
+        for index, name in enumerate(checkpoint.get("regularizers", [])):
+            if own[index : index + 1] != [name]:
+                for key in [k for k in weights if k.startswith(f"regularizers.{index}.")]:
+                    del weights[key]
 
 
 def _pixel_space(data: Any) -> PixelSpace | None:

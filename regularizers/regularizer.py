@@ -16,6 +16,8 @@ class Regularizer(nn.Module):
 
     :func:`regularized_loss` calls the methods in the order in which they stand here. Random numbers
     come from :meth:`Step.generator`, so a resumed run and any number of processes repeat them.
+    What is remembered from step to step is a buffer or parameter that ``__init__`` makes, which
+    checkpoints hold; on many processes it comes from :meth:`Step.gather`.
     """
 
     takes_gradients: ClassVar[bool] = False
@@ -48,6 +50,8 @@ class Regularizer(nn.Module):
 
     def penalty(self, logits: Tensor, images: Tensor, targets: Tensor, step: Step) -> Tensor | None:
         """Returns a term of the loss, a scalar, or None where there is none.
+
+        Called once a step, or twice where :class:`SharpnessAware` takes a second gradient.
 
         Args:
             logits: Logits [batch, classes] of the images, the same that the cross-entropy uses.

@@ -1,5 +1,6 @@
 """Checkpoints that a kill, a full disk or a stranger's file cannot spoil."""
 
+import io
 import os
 import pickle
 import shutil
@@ -9,6 +10,7 @@ from typing import Any
 
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
+from torch import Tensor
 
 PREVIOUS = "previous.ckpt"
 
@@ -29,7 +31,9 @@ class SafeCheckpointIO(TorchCheckpointIO):
 
         Raises:
             OSError: If the file cannot be written; what was there stays.
+            TypeError: If the weights have a part that no load would read.
         """
+        _check_parts_that_are_no_tensors(checkpoint.get("state_dict", {}))
         if _is_remote(path):
             super().save_checkpoint(checkpoint, path, storage_options)
             return
@@ -89,6 +93,22 @@ def _keep(path: Path, previous: Path) -> None:
         os.link(path, previous)
     except OSError:
         shutil.copyfile(path, previous)
+
+
+def _check_parts_that_are_no_tensors(state_dict: dict[str, Any]) -> None:
+    for name, value in state_dict.items():
+        if isinstance(value, Tensor):
+            continue
+        file = io.BytesIO()
+        torch.save(value, file)
+        file.seek(0)
+        try:
+            torch.load(file, weights_only=True)
+        except pickle.UnpicklingError as error:
+            raise TypeError(
+                f"{name} has a value that no checkpoint is read with; keep tensors, numbers, "
+                "text, lists and dicts in it, or register buffers"
+            ) from error
 
 
 def load_tensors(path: Path, map_location: Any) -> Any:

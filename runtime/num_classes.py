@@ -12,7 +12,7 @@ _DEFAULT = inspect.signature(Classifier).parameters["num_classes"].default
 
 
 def share_num_classes(config: Namespace) -> None:
-    """Gives the data's number of classes to model and backbone, unless another was chosen for them.
+    """Gives the data's number of classes to all parts of the model, unless they chose another.
 
     Args:
         config: Config of a command, changed in place.
@@ -20,8 +20,9 @@ def share_num_classes(config: Namespace) -> None:
     num_classes = _num_classes_of(config.get("data"))
     if num_classes is None:
         return
-    for target in ("model.init_args", "model.init_args.backbone.init_args"):
-        arguments = config.get(target)
+    model = config.get("model.init_args") or Namespace()
+    parts = [model.get("backbone"), *(model.get("regularizers") or [])]
+    for arguments in (model, *(part.get("init_args") for part in parts if part)):
         if arguments is not None and arguments.get("num_classes") == _DEFAULT:
             arguments["num_classes"] = num_classes
 

@@ -28,7 +28,13 @@ from regularizer_collection.lightning_modules import (
     SVBClassifier,
     classifier,
 )
-from regularizer_collection.regularizers import LabelSmoothing, Penalty, SharpnessAware
+from regularizer_collection.regularizers import (
+    LabelSmoothing,
+    Penalty,
+    Regularizer,
+    SharpnessAware,
+    SpectralNormPenalty,
+)
 
 # Losses of the first 5 steps on fixed data with seed 0, dropout 0.5. They guard against changes
 # that nobody meant; a change that is meant replaces them.
@@ -581,6 +587,44 @@ def test_a_module_loaded_without_the_regularizers_that_it_was_trained_with_says_
     del checkpoint["regularizers"]  # as in those of older versions
     torch.save(checkpoint, tmp_path / "last.ckpt")
     load()
+
+
+def test_the_state_of_regularizers_that_are_lacking_is_left_out(tiny_data, make_trainer, tmp_path):
+    extra = [LabelSmoothing(0.2), SpectralNormPenalty()]
+    model = NoRegClassifier(backbone=linear_backbone(), optimizer=sgd, regularizers=extra)
+    trainer = make_trainer(max_steps=1)
+    trainer.fit(model, tiny_data)
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+
+    def load(regularizers):
+        return NoRegClassifier.load_from_checkpoint(
+            tmp_path / "last.ckpt", backbone=linear_backbone(), regularizers=regularizers
+        )
+
+    for given in ([], [SpectralNormPenalty()]):
+        with pytest.warns(UserWarning, match="trained with LabelSmoothing"):
+            loaded = load(given)
+        for name, weight in model.backbone.state_dict().items():
+            assert loaded.backbone.state_dict()[name].equal(weight)
+    again = load([LabelSmoothing(0.2), SpectralNormPenalty()])
+    state = model.regularizers.state_dict()
+    assert state
+    assert all(again.regularizers.state_dict()[name].equal(state[name]) for name in state)
+    lacking = NoRegClassifier(backbone=linear_backbone(), optimizer=sgd)
+    with pytest.raises(RuntimeError, match="Unexpected key"):  # a training goes on as it was
+        make_trainer(max_steps=2).fit(lacking, tiny_data, ckpt_path=tmp_path / "last.ckpt")
+
+
+def test_what_a_regularizer_trains_is_no_hyperparameter():
+    class Temperature(Regularizer):
+        def __init__(self, temperature=2.0, rate=0.1):
+            super().__init__()
+            self.temperature = nn.Parameter(torch.tensor(temperature))
+            self.rate = rate
+
+    found = NoRegClassifier(linear_backbone(), regularizers=[Temperature()]).hyperparameters()
+    assert found["temperature/rate"] == 0.1
+    assert "temperature/temperature" not in found
 
 
 def test_a_schedule_of_ones_own_length_keeps_it(tiny_data, make_trainer):

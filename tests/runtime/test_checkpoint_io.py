@@ -1,4 +1,5 @@
 import os
+from collections import deque
 
 import pytest
 import torch
@@ -90,6 +91,19 @@ def test_a_disk_that_fills_up_keeps_both_checkpoints(free, io, small_disk):
     assert value_of(io.load_checkpoint(path)) == 2
     assert value_of(io.load_checkpoint(path.with_name("previous.ckpt"))) == 1
     assert not path.with_name("last.tmp").exists()
+
+
+def test_weights_that_no_load_would_read_are_refused_before_anything_is_written(io, tmp_path):
+    path = tmp_path / "last.ckpt"
+    weights = {"weight": torch.zeros(3), "penalty._extra_state": {"rates": [0.1, "text"]}}
+    io.save_checkpoint({"state_dict": weights}, path)
+    assert io.load_checkpoint(path)["state_dict"]["penalty._extra_state"] == {
+        "rates": [0.1, "text"]
+    }
+    weights["penalty._extra_state"] = {"history": deque([torch.zeros(3)])}
+    with pytest.raises(TypeError, match=r"^penalty\._extra_state has a value .* register buffers$"):
+        io.save_checkpoint({"state_dict": weights}, path)
+    assert "history" not in io.load_checkpoint(path)["state_dict"]["penalty._extra_state"]
 
 
 def test_what_lies_elsewhere_is_left_to_lightning(io, tmp_path, monkeypatch):

@@ -37,6 +37,18 @@ def test_another_backbone_gets_them_too():
     assert found[BACKBONE] == 10
 
 
+def test_a_regularizer_that_asks_for_them_gets_them_too():
+    def regularizer(**arguments):
+        return Namespace(class_path="my.Own", init_args=Namespace(arguments))
+
+    regularizers = [regularizer(num_classes=100), regularizer(num_classes=7), regularizer(rate=100)]
+    model = Namespace(init_args=Namespace(num_classes=100, regularizers=regularizers))
+    data = Namespace(class_path="datamodules.CIFAR10DataModule", init_args=Namespace())
+    share_num_classes(Namespace(model=model, data=data))
+    found = [of.init_args.as_dict() for of in regularizers]
+    assert found == [{"num_classes": 10}, {"num_classes": 7}, {"rate": 100}]
+
+
 def test_a_number_that_was_chosen_stands():
     found = settings("--data", "CIFAR10DataModule", "--model.num_classes", "12")
     assert found["model.init_args.num_classes"] == 12
