@@ -48,13 +48,12 @@ class LiveTapConv2d(nn.Conv2d):
         is_plain = self.groups == 1 and self.padding_mode == "zeros" and self.dilation == (1, 1)
         if device not in MEASURED_FASTER or not is_plain or isinstance(self.padding, str):
             return super().forward(input)
-        is_cast = torch.is_autocast_enabled(device)  # inside torch's own functions only
-        if not is_cast and dtype != self.weight.dtype:
-            return super().forward(input)  # which says what does not fit
-        weight, bias = self.weight, self.bias
-        if is_cast:
+        if torch.is_autocast_enabled(device):  # which casts inside torch's own functions only
             dtype = torch.get_autocast_dtype(device)
             input = input.to(dtype)
+        elif dtype != self.weight.dtype:
+            return super().forward(input)  # which says what does not fit
+        weight, bias = self.weight, self.bias
         if dtype == torch.bfloat16 and not HAS_BFLOAT16_PRODUCTS:
             # bfloat16 instructions sum their products in float32 too.
             input, weight = input.float(), weight.to(dtype).float()

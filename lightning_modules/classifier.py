@@ -375,16 +375,9 @@ class Classifier(LightningModule):
             arguments = checkpoint.get(backbone.__name__.lower())
             if arguments and "backbone" not in kwargs:
                 kwargs["backbone"] = backbone(**arguments)
-        module = super().load_from_checkpoint(
+        return super().load_from_checkpoint(
             checkpoint_path, map_location, hparams_file, strict, weights_only, **kwargs
         )
-        own = Counter(type(r).__name__ for r in module.regularizers)
-        if lacking := Counter(checkpoint.get("regularizers")) - own:
-            rank_zero_warn(
-                f"the module was trained with {', '.join(lacking)}, which the loaded one lacks; to "
-                "train on, give regularizers="
-            )
-        return module
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuses the weights of another variant, and restores what the epoch's accuracy counted.
@@ -398,15 +391,21 @@ class Classifier(LightningModule):
                 f"the checkpoint holds {found or 'no variant of this project'}, the config asks "
                 f"for {type(self).__name__}; give the config that trained it"
             )
-        if self._trainer is None:  # load_from_checkpoint, which tells what is lacking
-            self._leave_out_regularizers_that_are_lacking(checkpoint)
+        if self._trainer is None:  # load_from_checkpoint
+            self._leave_out_lacking_regularizers(checkpoint)
         for name, count in checkpoint.get("train_accuracy", {}).items():
             setattr(self.train_accuracy, name, count.to(self.device))
 
-    def _leave_out_regularizers_that_are_lacking(self, checkpoint: dict[str, Any]) -> None:
+    def _leave_out_lacking_regularizers(self, checkpoint: dict[str, Any]) -> None:
+        trained = checkpoint.get("regularizers", [])
         own = [type(regularizer).__name__ for regularizer in self.regularizers]
+        if lacking := Counter(trained) - Counter(own):
+            rank_zero_warn(
+                f"the module was trained with {', '.join(lacking)}, which the loaded one lacks; to "
+                "train on, give regularizers="
+            )
         weights = checkpoint["state_dict"]
-        for index, name in enumerate(checkpoint.get("regularizers", [])):
+        for index, name in enumerate(trained):
             if own[index : index + 1] != [name]:
                 for key in [k for k in weights if k.startswith(f"regularizers.{index}.")]:
                     del weights[key]
