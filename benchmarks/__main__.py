@@ -28,7 +28,7 @@ from benchmarks import (
 from benchmarks.race import race
 from benchmarks.source import Source
 from benchmarks.table import Row, header, line, markdown
-from regularizer_collection.experiments.marked_part import replace_part
+from regularizer_collection.experiments.marked_part import rewrite_part
 
 RUN = "no_reg/seed_0/checkpoints/last.ckpt"
 PACKAGES = ("torch", "torchvision", "pytorch-lightning")
@@ -88,7 +88,7 @@ def main() -> None:
             Path(options.json).write_text(json.dumps(document, indent=1) + "\n")
     if options.readme is not None:
         readme = Path(options.readme)
-        readme.write_text(replace_part(readme.read_text(), "bench", markdown(document)))
+        rewrite_part(readme, "bench", markdown(document))
 
 
 if __name__ == "__main__":

@@ -9,10 +9,14 @@ from torch import Tensor
 
 from regularizer_collection.callbacks.measurement import Subject
 from regularizer_collection.callbacks.plane_set import PlaneSet, Values, mean_of
+from regularizer_collection.functional.adaptive_map import NO_CLASS
 from regularizer_collection.functional.attacks import fmn_l2
 from regularizer_collection.functional.boundaries import boundary_curvature, boundary_density
 from regularizer_collection.functional.checks import check_at_least
-from regularizer_collection.functional.planes import classify_plane
+from regularizer_collection.functional.planes import (
+    classify_plane_with_error,
+    predicted_classes,
+)
 from regularizer_collection.functional.seeding import derive_seed
 
 _REACH = 3.0  # half-width of a plane, in distances of the nearest other class
@@ -48,15 +52,17 @@ class AdversarialPlanes(PlaneSet):
     def measure(self, subject: Subject, plane: list[int], number: int) -> Values:
         """Measures a plane; an image that no attack moved to another class has no boundary."""
         pixels = subject.pixels(plane)
-        label = subject.logits(pixels).argmax(1)
+        label = predicted_classes(subject.logits(pixels))
+        if label == NO_CLASS:
+            return {"boundary_density": 0.0, "distance": None, "curvature": None, "non_finite": 1}
         change = fmn_l2(subject.logits, pixels, label, self.distance_steps) - pixels
         std = change.new_tensor(subject.data.std).view(-1, 1, 1)
         toward = (change / std).squeeze(0).double()
         distance = toward.norm().item()
         if not math.isfinite(distance) or distance == 0:
-            return {"boundary_density": 0.0, "distance": None, "curvature": None}
+            return {"boundary_density": 0.0, "distance": None, "curvature": None, "non_finite": 0}
         half_width = _REACH * distance
-        labels = classify_plane(
+        class_map = classify_plane_with_error(
             subject.model,
             subject.place(subject.images(plane))[0],
             _directions(toward.cpu(), plane[0]),
@@ -64,12 +70,14 @@ class AdversarialPlanes(PlaneSet):
             self.resolution,
             "exact",
         )
+        labels = class_map.labels
         spacing = 2 * half_width / (self.resolution - 1)
         curvature = boundary_curvature(labels, int(label), half_width, within=distance)
         return {
             "boundary_density": boundary_density(labels, (spacing, spacing)),
             "distance": distance,
             "curvature": None if math.isnan(curvature) else curvature,
+            "non_finite": class_map.non_finite,
         }
 
     def metrics(self, record: dict[str, Any]) -> dict[str, float]:

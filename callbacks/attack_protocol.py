@@ -114,8 +114,9 @@ class AttackProtocol:
                 yield f"{kind}/{severity}", subject.place(changed.permute(0, 3, 1, 2)) / 255
 
     def _attacks(self, right: Images) -> Iterator[tuple[str, Tensor]]:
-        for eps in FGSM_EPS:
-            yield f"fgsm/{eps_name(eps)}", right.stay_right(fgsm(*right[:3], eps))
+        # At the strengths of PGD too, beside which it tells whether PGD is weak.
+        for name, eps in {eps_name(eps): eps for eps in (*self.eps, *FGSM_EPS)}.items():
+            yield f"fgsm/{name}", right.stay_right(fgsm(*right[:3], eps))
         signs = self._draw("signs", torch.randn, right).sign()
         for eps in self.eps:
             yield f"pgd/{eps_name(eps)}", self._survive_pgd(right, eps, self.num_steps)

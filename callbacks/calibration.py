@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from pytorch_lightning import LightningModule, Trainer
-from pytorch_lightning.utilities import rank_zero_info
+from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor
 
 from regularizer_collection.callbacks.calibration_figure import reliability_figure
@@ -37,7 +37,8 @@ class Calibration(Measurement):
     all three also with a temperature fitted on held-out images where ``val_size`` holds some out.
     Foreign images are drawn shapes (for 32x32 colour images), uniform and normal noise, and test
     images whose blocks of 8x8 pixels are shuffled; the scores are the largest probability and
-    logsumexp of the logits. Logged as ``test/nll``, ``test/brier``, ``test/calibration_error``.
+    logsumexp of the logits. Nothing is recorded where a logit is not finite. Logged as
+    ``test/nll``, ``test/brier``, ``test/calibration_error``.
 
     Args:
         num_foreign: Number of foreign images of each kind, 0 to leave them out; None takes a tenth
@@ -76,6 +77,9 @@ class Calibration(Measurement):
             sets |= dict(self._foreign(data))
             logits = self._logits(sets, subject, trainer)
         if logits is None:
+            return
+        if lost := sum(int((~values.isfinite()).any(1).sum()) for values in logits.values()):
+            rank_zero_warn(f"no calibration is recorded: logits of {lost} images are not finite")
             return
         labels = {name: data.images_and_labels(name)[1] for name in ("test", "val") if name in sets}
         self.record = _scores(logits["test"], labels["test"])
@@ -130,7 +134,10 @@ class Calibration(Measurement):
         normal = 127.5 + 64 * torch.randn(size, generator=generator)
         yield "normal_noise", normal.round().clamp(0, 255).to(torch.uint8)
         if shape[0] % _BLOCK == 0 and shape[1] % _BLOCK == 0:
-            yield "shuffled_blocks", _shuffled(test[:number], generator)
+            # Not the first ones, which many data sets have sorted by class.
+            seed = derive_seed("foreign shuffled", self.seed)
+            order = torch.randperm(len(test), generator=torch.Generator().manual_seed(seed))
+            yield "shuffled_blocks", _shuffled(test[order[:number]], generator)
 
 
 def _shuffled(images: Tensor, generator: torch.Generator) -> Tensor:

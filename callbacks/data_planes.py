@@ -6,9 +6,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from regularizer_collection.callbacks.mapped_planes import MappedPlanes, report_doubts, trust
+from regularizer_collection.callbacks.mapped_planes import MappedPlanes, trust
 from regularizer_collection.callbacks.measurement import Subject
-from regularizer_collection.callbacks.plane_set import Values, columns, mean_of
+from regularizer_collection.callbacks.plane_set import Values, columns, mean_of, report_doubts
 from regularizer_collection.functional.adaptive_map import ClassMap
 from regularizer_collection.functional.boundaries import boundary_density, num_fragments
 from regularizer_collection.functional.data_planes import spans_plane, triangle_plane

@@ -2,7 +2,6 @@
 
 from typing import Any, Literal
 
-from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor
 
 from regularizer_collection.callbacks.measurement import Subject
@@ -80,13 +79,3 @@ def trust(class_map: ClassMap) -> dict[str, float]:
         "num_disagreeing": class_map.num_disagreeing,
         "non_finite": float(class_map.non_finite),
     }
-
-
-def report_doubts(planes: str, lists: dict[str, list[float]]) -> None:
-    """Says which maps were redone, and where logits were not finite."""
-    if redone := sum(lists["redone"]):
-        rank_zero_info(
-            f"{planes}: {redone:.0f} planes redone exactly, their error bound was too high"
-        )
-    if non_finite := sum(lists["non_finite"]):
-        rank_zero_warn(f"{planes}: {non_finite:.0f} points without a class, logits are not finite")

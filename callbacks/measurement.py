@@ -69,7 +69,7 @@ class Measurement(Callback):
     A subclass draws its items from a seed, measures each with :meth:`measure_each`, and leaves what
     it found in :attr:`record`, which becomes a section of the run's results.
 
-    Ctrl-C ends the measurement with what is done, SIGTERM the whole test.
+    Ctrl-C ends the measurement with what is done, in a training all of it; SIGTERM the whole test.
 
     Attributes:
         record: What was found; empty where nothing was measured.
@@ -156,6 +156,8 @@ class Measurement(Callback):
                         parts.save(number, values[number])
                     bar.advance(task)
             except KeyboardInterrupt:
+                if not trainer.testing:  # part of an epoch's curve would look like a whole
+                    raise
                 self.is_interrupted = True
         if trainer.world_size > 1:
             shares: list[Any] = [None] * trainer.world_size

@@ -10,6 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 from torch import Tensor
 
+from regularizer_collection.callbacks.picture import picture
+
 _NO_CLASS_COLOR = (0.0, 0.0, 0.0)
 _IMAGE_SHARE = 0.12
 
@@ -85,7 +87,7 @@ def plane_figure(
     planes = zip(class_maps, images, distances, captions, strict=True)
     for (class_map, image, distance, caption), axis in zip(planes, axes, strict=False):
         draw_class_map(axis, class_map.numpy(), num_classes, half_width)
-        axis.imshow(image.numpy(), extent=(-size, size, -size, size), zorder=2)
+        axis.imshow(picture(image), extent=(-size, size, -size, size), zorder=2)
         if distance < half_width:
             for color, width in (("white", 2.5), ("black", 1.0)):
                 circle = Circle((0, 0), distance, fill=False, color=color, lw=width, zorder=3)

@@ -1,11 +1,12 @@
 """The base of the kinds of planes."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
 from matplotlib.figure import Figure
+from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 
 from regularizer_collection.callbacks.measurement import Subject
 from regularizer_collection.datamodules.image_data_module import ImageDataModule
@@ -75,11 +76,13 @@ class PlaneSet(ABC):
 
     def sum_up(self, planes: Sequence[Any], values: Sequence[Values]) -> dict[str, Any]:
         """Returns what goes into the record of the planes that were measured."""
+        lists = columns(values)
+        report_doubts(f"{self.kind} planes", lists)
         return {
             "resolution": self.resolution,
             "image_indices": list(planes),
             "missing_planes": self.num_planes - len(planes),
-            "values": columns(values),
+            "values": lists,
         }
 
     @abstractmethod
@@ -91,6 +94,16 @@ class PlaneSet(ABC):
     ) -> dict[str, Figure]:
         """Draws the planes; none by default."""
         return {}
+
+
+def report_doubts(planes: str, lists: Mapping[str, Sequence[float]]) -> None:
+    """Says which maps were redone, and where logits were not finite."""
+    if redone := sum(lists.get("redone", ())):
+        rank_zero_info(
+            f"{planes}: {redone:.0f} planes redone exactly, their error bound was too high"
+        )
+    if non_finite := sum(lists.get("non_finite", ())):
+        rank_zero_warn(f"{planes}: {non_finite:.0f} points without a class, logits are not finite")
 
 
 def columns(values: Sequence[Values], leave_out: Sequence[str] = ()) -> dict[str, list[Any]]:

@@ -8,10 +8,10 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from regularizer_collection.callbacks.mapped_planes import MappedPlanes, report_doubts, trust
+from regularizer_collection.callbacks.mapped_planes import MappedPlanes, trust
 from regularizer_collection.callbacks.measurement import Subject
 from regularizer_collection.callbacks.plane_figure import plane_figure
-from regularizer_collection.callbacks.plane_set import Values, columns, mean_of
+from regularizer_collection.callbacks.plane_set import Values, columns, mean_of, report_doubts
 from regularizer_collection.datamodules.image_data_module import ImageDataModule
 from regularizer_collection.functional.adaptive_map import NO_CLASS
 from regularizer_collection.functional.boundaries import (

@@ -4,6 +4,8 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from regularizer_collection.callbacks.picture import picture
+
 
 def attack_figure(pixels: Tensor, moved: Tensor, said: list[str]) -> Figure:
     """Shows images, the nearest images of another class, and the difference, one column each.
@@ -25,9 +27,8 @@ def attack_figure(pixels: Tensor, moved: Tensor, said: list[str]) -> Figure:
         zip(("test image", "nearest other class", "change, stretched"), rows, strict=True)
     ):
         axes[row, 0].set_ylabel(name)
-        for column, picture in enumerate(pictures):
-            shown = picture.permute(1, 2, 0).expand(-1, -1, 3).clamp(0, 1)
-            axes[row, column].imshow(shown.float().cpu().numpy())
+        for column, image in enumerate(pictures):
+            axes[row, column].imshow(picture(image.permute(1, 2, 0).clamp(0, 1).float()))
             axes[row, column].set(xticks=[], yticks=[])
             if row == 0:
                 axes[row, column].set_title(said[column], fontsize=8)

@@ -66,7 +66,7 @@ def training_batches(trainer: Trainer, pl_module: LightningModule, seed: int) ->
         size = max(2, min(data.batch_size, len(images) // NUM_BATCHES))
         generator = torch.Generator().manual_seed(derive_seed("running statistics", seed))
         chosen = torch.randperm(len(images), generator=generator)[: size * NUM_BATCHES]
-        for index in chosen.split(size):
+        for index in chosen.tensor_split(max(1, len(chosen) // size)):  # none of one image
             batch = data.normalize(images[index].to(pl_module.device))
             yield trainer.precision_plugin.convert_input(batch)
     else:

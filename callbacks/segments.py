@@ -4,7 +4,9 @@ from typing import Any
 
 from regularizer_collection.callbacks.measurement import Subject
 from regularizer_collection.callbacks.plane_set import PlaneSet, Values, mean_of
+from regularizer_collection.functional.adaptive_map import NO_CLASS
 from regularizer_collection.functional.data_planes import segment_points
+from regularizer_collection.functional.planes import predicted_classes
 
 
 class Segments(PlaneSet):
@@ -29,10 +31,12 @@ class Segments(PlaneSet):
     def measure(self, subject: Subject, plane: list[int], number: int) -> Values:
         """Counts the changes on one segment."""
         ends = subject.images(plane)
-        labels = subject.model(subject.place(segment_points(ends, self.resolution))).argmax(1)
+        points = subject.place(segment_points(ends, self.resolution))
+        labels = predicted_classes(subject.model(points))
         return {
             "class_changes": int(labels.diff().count_nonzero()),
             "length": float((ends[1] - ends[0]).norm()),
+            "non_finite": int((labels == NO_CLASS).sum()),
         }
 
     def metrics(self, record: dict[str, Any]) -> dict[str, float]:

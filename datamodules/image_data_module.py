@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import torch
 from pytorch_lightning import LightningDataModule
+from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor
 
 from regularizer_collection.datamodules.batch_loader import BatchLoader
@@ -28,8 +29,8 @@ class ImageDataModule(LightningDataModule):
 
     Args:
         batch_size: Samples of a step, which all processes share.
-        val_size: Training images held out for validation, the same number of each class; below 1 a
-            share of them.
+        val_size: Training images held out for validation, of each class in proportion to its
+            images; below 1 a share of them.
         augment: Crops and flips training images at random.
         seed: Seed of shuffling, augmentation and the held-out part.
 
@@ -111,13 +112,22 @@ class ImageDataModule(LightningDataModule):
             )
         generator = torch.Generator().manual_seed(derive_seed("held out", self.seed))
         shuffled = torch.randperm(len(labels), generator=generator)
-        # A stable sort by each image's rank within its class takes the classes in turn.
+        # A stable sort by each image's rank, as a share of its class, takes the classes in turn,
+        # rare ones as much more seldom; the last of each class come last.
         by_class = shuffled[labels[shuffled].argsort(stable=True)]
         counts = labels.bincount(minlength=self.num_classes)
         starts = counts.cumsum(0) - counts
-        rank_in_class = torch.arange(len(labels)) - starts[labels[by_class]]
+        classes = labels[by_class]
+        number_in_class = torch.arange(len(labels)) - starts[classes]
+        rank = (number_in_class + 0.5) / counts[classes] + (number_in_class == counts[classes] - 1)
         held_out = torch.zeros(len(labels), dtype=torch.bool)
-        held_out[by_class[rank_in_class.argsort(stable=True)[:size]]] = True
+        held_out[by_class[rank.argsort(stable=True)[:size]]] = True
+        left = labels[~held_out].bincount(minlength=self.num_classes)
+        if without := int(((left == 0) & (counts > 0)).sum()):
+            rank_zero_warn(
+                f"val_size is {self.val_size}, which leaves {without} of the classes no image to "
+                "train on; hold out fewer"
+            )
         return held_out
 
     def images_and_labels(self, split: Literal["train", "val", "test"]) -> tuple[Tensor, Tensor]:

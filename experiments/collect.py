@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from regularizer_collection.runtime.identity import Identity
+from regularizer_collection.runtime.identity import NOT_RECORDED, Identity
 from regularizer_collection.runtime.paths import full_path
 from regularizer_collection.runtime.results_file import NAME, SCHEMA_VERSION, read_results
 
@@ -56,7 +56,7 @@ def load_results(root: str | Path, allow_mixed: bool = False) -> list[dict[str, 
 def _files(root: Path) -> Iterator[Path]:
     """Yields the results files below a folder; ``rglob`` follows no links before Python 3.13."""
     seen: set[Path] = set()
-    for folder, names, files in os.walk(root, followlinks=True):
+    for folder, names, files in os.walk(root, followlinks=True, onerror=_say_unreadable):
         real = Path(folder).resolve()
         if real in seen:  # a link to a folder above, or to one that was there already
             names.clear()
@@ -64,6 +64,11 @@ def _files(root: Path) -> Iterator[Path]:
         seen.add(real)
         if NAME in files:
             yield Path(folder) / NAME
+
+
+def _say_unreadable(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):  # the root is no folder
+        warnings.warn(f"{error.filename} cannot be read ({error.strerror}), skipped", stacklevel=2)
 
 
 def collect_results(root: str | Path, allow_mixed: bool = False) -> pd.DataFrame:
@@ -100,8 +105,7 @@ def tabulate(results: Sequence[dict[str, Any]]) -> pd.DataFrame:
     for run in results:
         facts = {key: run[key] for key in ("variant", "seed", "protocol", "fingerprint")}
         facts |= {"epochs": run["facts"]["epochs"], "test_accuracy": run["test"]["accuracy"]}
-        validated = run["history"].get("val/accuracy")
-        facts["val_accuracy"] = validated[-1][1] if validated else math.nan
+        facts["val_accuracy"] = _final_val_accuracy(run)
         for kind, planes in run["measurements"]["planes"].items():
             facts["kind"] = kind
             for name, measures in planes.get("zoom_levels", {}).items():
@@ -112,6 +116,14 @@ def tabulate(results: Sequence[dict[str, Any]]) -> pd.DataFrame:
                 numbers = range(len(planes["image_indices"]))
                 frames.append(pd.DataFrame(facts | {"plane": numbers} | planes["values"]))
     return pd.concat(frames, ignore_index=True)
+
+
+def _final_val_accuracy(run: dict[str, Any]) -> float:
+    """Returns the accuracy on held-out images of the weights that were tested."""
+    last_step, accuracy = (run["history"].get("val/accuracy") or [(-1, math.nan)])[-1]
+    steps = run["facts"].get("steps", NOT_RECORDED)
+    is_final = steps == NOT_RECORDED or last_step >= steps - 1  # steps are counted from 0
+    return float(accuracy) if is_final else math.nan
 
 
 def _refuse_repeated(loaded: dict[Path, dict[str, Any]]) -> None:
@@ -173,6 +185,7 @@ def _shared_facts(results: dict[str, Any]) -> dict[Any, Any]:
     The name of a fact is its key, or the first part of it.
     """
     data, measurements = results["facts"]["data"], results["measurements"]
+    settings = results["identity"].get("settings", {})
     evaluation = results["identity"].get("evaluation", {})
     facts: dict[Any, Any] = {
         "epochs": results["facts"]["epochs"],
@@ -183,6 +196,8 @@ def _shared_facts(results: dict[str, Any]) -> dict[Any, Any]:
     }
     if "test" in data:
         facts["test images"] = data["test"]
+    if "data.init_args.val_size" in settings:
+        facts["val_size"] = settings["data.init_args.val_size"]
     if "train" in data:  # of which each seed may hold out others
         facts["train images", data.get("val")] = data["train"]
     for kind, planes in measurements["planes"].items():

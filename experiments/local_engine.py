@@ -38,6 +38,7 @@ def number_of_jobs(asked: int | None, runs: Sequence[Run] = ()) -> int:
     on_gpus = max(1, gpus // greediest) if gpus else 0
     has_apple_gpu = torch.backends.mps.is_available()
     wanted = asked or on_gpus or (1 if has_apple_gpu else usable_cores())
+    wanted = min(wanted, len(runs) or wanted)
     free = free_memory()
     if free is None or wanted * _BYTES_OF_A_RUN <= free:
         return wanted
@@ -73,8 +74,13 @@ def run_side_by_side(runs: Sequence[Run], jobs: int) -> dict[Run, int]:
             while waiting or active:
                 while waiting and len(active) < jobs:
                     run = waiting.pop(0)
+                    try:
+                        active[run] = run.start(threads, _gpus_of(run, free_places[0], gpus))
+                    except OSError as error:  # such as a folder that cannot be written to
+                        failed[run] = error.errno or 1
+                        progress.end(run, f"failed: {error}")
+                        continue
                     places[run] = free_places.pop(0)
-                    active[run] = run.start(threads, _gpus_of(run, places[run], gpus))
                 for run, process in list(active.items()):
                     if process.poll() is None:
                         progress.look_at(run)
@@ -86,7 +92,7 @@ def run_side_by_side(runs: Sequence[Run], jobs: int) -> dict[Run, int]:
                     progress.end(run, _outcome(run))
                 if active:
                     _wait(list(active.values()))
-        except (KeyboardInterrupt, SystemExit):
+        except BaseException:
             for process in active.values():
                 process.terminate()
             for process in active.values():

@@ -1,6 +1,5 @@
 """Tables and figures over all runs, as Markdown, CSV and one HTML page."""
 
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -18,28 +17,17 @@ from regularizer_collection.experiments.figures import (
     spectrum_figure,
     tv_figure,
 )
-from regularizer_collection.experiments.marked_part import replace_part
-from regularizer_collection.experiments.page import html_page, markdown_page, markdown_table
+from regularizer_collection.experiments.marked_part import replace_part, rewrite_part
+from regularizer_collection.experiments.page import html_page, markdown_page
 from regularizer_collection.experiments.report_notes import reading_notes, what_was_run
-from regularizer_collection.experiments.report_tables import (
-    DENSITY,
-    count_variants,
-    report_tables,
-)
+from regularizer_collection.experiments.report_tables import DENSITY, report_tables
 from regularizer_collection.experiments.robustness_figures import robustness_figure
-from regularizer_collection.experiments.robustness_tables import ROBUSTNESS, means_table, measured
-from regularizer_collection.experiments.source_experiment import is_on_its_data, source_accuracy
-from regularizer_collection.experiments.tables import (
-    BASELINE,
-    accuracy_table,
-    density_table,
-    interval_text,
-    ratio_text,
-    tv_table,
-)
+from regularizer_collection.experiments.robustness_tables import measured
+from regularizer_collection.experiments.summary import summary
+from regularizer_collection.experiments.tables import BASELINE
 from regularizer_collection.runtime.paths import full_path
 
-_PGD = "PGD 1/255 (%)"
+_PART = "report"
 
 
 def write_report(
@@ -47,7 +35,7 @@ def write_report(
     out: str = "report",
     allow_mixed: bool = False,
     readme: str | None = None,
-    part: str = "report",
+    part: str = _PART,
     baseline: str = BASELINE,
 ) -> None:
     """Writes ``report.md``, ``index.html``, one CSV for each table and one PNG for each figure.
@@ -63,19 +51,23 @@ def write_report(
     Raises:
         FileNotFoundError: If there are no results.
         ValueError: If the results do not belong together, none is of the baseline that was asked
-            for, or the readme has no markers.
+            for, or the readme has no markers. Nothing is written then.
     """
     results = load_results(root, allow_mixed)
     _check_baseline(baseline, results)
+    _check_readme(readme, part)
     df = tabulate(results)
     folder = Path(full_path(out))
     folder.mkdir(parents=True, exist_ok=True)
     tables, figures = report_tables(df, results, baseline), _figures(df, results, baseline)
     said = answer(tables[DENSITY].table, results, baseline) if DENSITY in tables else None
+    files = {name: f"{_file_name(name)}.csv" for name in tables}
+    pictures = {name: f"{_file_name(name)}.png" for name in figures}
+    _clear(folder, [*files.values(), *pictures.values()])
     for name, counted in tables.items():
-        counted.flat().to_csv(folder / f"{_file_name(name)}.csv")
+        counted.flat().to_csv(folder / files[name])
     for name, figure in figures.items():
-        figure.savefig(folder / f"{_file_name(name)}.png", dpi=110)
+        figure.savefig(folder / pictures[name], dpi=110)
         figure.set_layout_engine("none")  # laid out; the page draws it as it is
     opening = [*([] if said is None else [said.replace("\n", " ")]), what_was_run(results)]
     notes = reading_notes(df, results, baseline)
@@ -83,67 +75,33 @@ def write_report(
     (folder / "report.md").write_text(markdown_page(shown, opening, notes))
     (folder / "index.html").write_text(html_page(shown, figures, _CAPTIONS, opening, notes))
     if readme is not None:
-        path = Path(full_path(readme))
-        path.write_text(with_summary(path.read_text(), results, part, baseline))
+        rewrite_part(Path(full_path(readme)), part, summary(results, baseline))
     if said is not None:
         print(said)
     print(f"Report over {len(results)} runs: {folder / 'index.html'}")
-
-
-def with_summary(
-    text: str, results: list[dict[str, Any]], part: str = "report", baseline: str = BASELINE
-) -> str:
-    """Replaces what stands between the report's markers by accuracy, density and total variation.
-
-    Raises:
-        ValueError: If the markers are missing.
-    """
-    df = tabulate(results)
-    accuracy = accuracy_table(df)
-    columns: dict[str, Any] = {"test accuracy (%)": accuracy["test accuracy"]}
-    if _has(df, "data"):
-        table = density_table(df, baseline)
-        if "ratio" in table:
-            columns[f"boundary density / {baseline}'s"] = table.apply(
-                lambda row: "" if pd.isna(row["ratio"]) else ratio_text(row), axis=1
-            )
-    if attacked := measured(results, "robustness"):
-        columns[_PGD] = _pgd_column(attacked, count_variants(results))
-    if is_on_its_data(results):
-        columns["source: 50 epochs, 5 seeds (%)"] = source_accuracy()
-    if _has(df, "random"):
-        columns |= {
-            f"isotropic TV, zoom {zoom:g}": _interval_column(tv_table(df), zoom)
-            for zoom in sorted(df["zoom"].dropna().unique(), reverse=True)
-        }
-    rows = pd.DataFrame(columns).reindex(accuracy.index).fillna("")
-    return replace_part(text, part, f"{what_was_run(results)}\n\n{markdown_table(rows)}")
-
-
-def _pgd_column(attacked: list[dict[str, Any]], networks: Counter[str]) -> dict[str, str]:
-    """Writes what PGD left, and of how many networks where others were not attacked."""
-    table, numbers = means_table(attacked, ROBUSTNESS), count_variants(attacked)
-    column = {}
-    for variant in map(str, table.index):
-        mean, half_width = table.loc[variant, _PGD]
-        text = "" if pd.isna(mean) else interval_text(mean, half_width, 1)
-        is_part = 1 < numbers[variant] < networks[variant]
-        column[variant] = f"{text} ({numbers[variant]} seeds)" if is_part else text
-    return column
-
-
-def _interval_column(table: pd.DataFrame, zoom: float) -> pd.Series:
-    return (
-        table[zoom]
-        .dropna(subset="mean")
-        .apply(lambda row: interval_text(row["mean"], row["conf_interval"], 0), axis=1)
-    )
 
 
 def _check_baseline(baseline: str, results: list[dict[str, Any]]) -> None:
     variants = sorted({run["variant"] for run in results})
     if baseline != BASELINE and baseline not in variants:
         raise ValueError(f"baseline is {baseline!r}; give one of {', '.join(variants)}")
+
+
+def _check_readme(readme: str | None, part: str) -> None:
+    """Refuses early what could not be written after all tables are made."""
+    if readme is None:
+        if part != _PART:
+            raise ValueError(f"part is {part!r}, and there is no readme; give --readme FILE")
+        return
+    replace_part(Path(full_path(readme)).read_text(), part, "")
+
+
+def _clear(folder: Path, names: list[str]) -> None:
+    """Removes tables and figures of an earlier report, and notes the names of those of this one."""
+    noted = folder / ".report_files"
+    for name in noted.read_text().splitlines() if noted.exists() else ():
+        (folder / name).unlink(missing_ok=True)
+    noted.write_text("\n".join(names))
 
 
 def _has(df: pd.DataFrame, kind: str) -> bool:

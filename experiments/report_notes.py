@@ -83,6 +83,7 @@ def reading_notes(df: pd.DataFrame, results: list[dict[str, Any]], baseline: str
         f'images against {baseline}, corrected by Holm, its verdicts "equal within 10 %" for '
         "themselves; everything else has an interval and no p-value."
     )
+    notes += _differences_in_making(results)
     notes += _best_on_validation(df)
     notes += _bounds(results)
     attacked = measured(results, "robustness")
@@ -93,6 +94,19 @@ def reading_notes(df: pd.DataFrame, results: list[dict[str, Any]], baseline: str
     if any(run["protocol"] != "source" for run in results):
         notes.append("The source clipped no gradients; some of these runs or all did.")
     return [*notes, *DIFFERENCES]
+
+
+def _differences_in_making(results: list[dict[str, Any]]) -> list[str]:
+    """Names what belongs to no setting and still differs between the networks of a report."""
+    notes = []
+    for key in ("commit", "precision", "world_size", "global_batch"):
+        runs_with: dict[str, list[dict[str, Any]]] = {}
+        for run in results:
+            runs_with.setdefault(str(run["facts"].get(key, NOT_RECORDED)), []).append(run)
+        if len(runs_with) > 1:
+            texts = [f"{value} ({_seeds(runs)})" for value, runs in sorted(runs_with.items())]
+            notes.append(f"Networks differ in {key.replace('_', ' ')}: {'; '.join(texts)}.")
+    return notes
 
 
 def _best_on_validation(df: pd.DataFrame) -> list[str]:

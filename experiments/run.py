@@ -114,7 +114,7 @@ class Run:
             return differences
         record = read_record(self.folder)
         if record is None:
-            return []
+            return self._trained_otherwise()  # by a run of which the results alone were kept
         identity = self.identity
         if differences := part_of_the_test(self.folder, identity):
             return differences
@@ -150,12 +150,17 @@ class Run:
         results = read_results(self.folder / NAME)
         if results is None or self.measured_otherwise():
             return False
-        if "settings" in results["identity"]:
-            # Where a longer run was begun, the results are still those of the shorter one.
-            trained = Identity.from_dict(results["identity"])
-            if self.identity.differences(trained):
-                return False
+        # Where a longer run was begun, the results are still those of the shorter one.
+        if self._trained_otherwise():
+            return False
         return num_missing(results["measurements"]) == 0
+
+    def _trained_otherwise(self) -> list[str]:
+        """Names what differs in how the network of the results in the folder was trained."""
+        results = read_results(self.folder / NAME)
+        if results is None or "settings" not in results["identity"]:
+            return []
+        return self.identity.differences(Identity.from_dict(results["identity"]))
 
     def start(self, threads: int | None = None, gpus: str | None = None) -> subprocess.Popen[bytes]:
         """Starts the command; it ends when this process does, however that ends.

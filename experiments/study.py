@@ -85,7 +85,8 @@ def run_study(
 
         failed = run_on_ray(todo, ray_address, cpus_per_run, gpus_per_run)
     else:
-        failed = run_side_by_side(todo, number_of_jobs(jobs, todo))
+        # As many as all runs ask for: a study that goes on gives each the threads of before.
+        failed = run_side_by_side(todo, number_of_jobs(jobs, runs))
     _tell_outcome(runs, failed, root)
     return len(failed)
 
@@ -123,7 +124,13 @@ def _planned_runs(
     if epochs is not None:
         shared += ["--trainer.max_epochs", str(epochs)]
     if overlay is not None or any(option.startswith(("--model", "--config")) for option in shared):
-        configs = {_named(name, path, shared): path for name, path in configs.items()}
+        named = {_named(name, path, shared): path for name, path in configs.items()}
+        if len(named) < len(configs):
+            raise ValueError(
+                f"variants {', '.join(configs)} would be filed as {', '.join(named)}; leave the "
+                "key variant out of what all of them share"
+            )
+        configs = named
     # Seed by seed, so that a study that is stopped early has all variants of the first seeds.
     return [
         Run(

@@ -201,6 +201,7 @@ def interval_text(mean: float, half_width: float, digits: int) -> str:
         half_width: Half-width of the interval; NaN where there is none.
         digits: Digits after the point, at most.
     """
+    mean, half_width = float(mean), float(half_width)  # numpy rounds what is just below 0.5 up
     number = f"{round(mean, digits):.10g}"
     if np.isnan(half_width):
         return f"{number} (1 seed, no interval)"

@@ -146,13 +146,16 @@ def _jpeg(images: Tensor, quality: int, generators: Generators) -> Tensor:
 
 
 def _each_picture(images: Tensor, through: Callable[[Image.Image], Image.Image]) -> Tensor:
-    is_grey = images.shape[3] == 1
+    """Sends each image through PIL; where it has no colours, each channel as a grey picture."""
+    is_colour = images.shape[3] == 3
     pixels = (images * 255).round().to(torch.uint8)
-    pixels = pixels[..., 0] if is_grey else pixels
+    pixels = pixels if is_colour else pixels.permute(0, 3, 1, 2).flatten(0, 1)
     changed = torch.stack(
         [torch.from_numpy(np.array(through(Image.fromarray(p.numpy())))) for p in pixels]
     )
-    return (changed[..., None] if is_grey else changed).double() / 255
+    if not is_colour:
+        changed = changed.unflatten(0, (len(images), -1)).permute(0, 2, 3, 1)
+    return changed.double() / 255
 
 
 def _fog(images: Tensor, strength: tuple[float, float], generators: Generators) -> Tensor:

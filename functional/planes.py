@@ -148,14 +148,18 @@ def classify_plane_with_error(
         for start in range(0, len(index), chunk_size):
             chunk = slice(start, start + chunk_size)
             logits = model(plane_points(image, directions, zoom, resolution, index[chunk]))
-            is_finite = logits.isfinite().all(dim=1)
-            labels[chunk] = logits.argmax(dim=1).where(is_finite, NO_CLASS)
+            labels[chunk] = predicted_classes(logits)
         return labels.cpu()
 
     if mode == "adaptive":
         model = in_few_sizes(model, max(1, chunk_size // 10))
         return adaptive_map(evaluate, resolution, **adaptive)
     return ClassMap(evaluate(torch.arange(resolution * resolution)).view(resolution, resolution))
+
+
+def predicted_classes(logits: Tensor) -> Tensor:
+    """Returns the class of each row of logits [samples, classes]; -1 where they are not finite."""
+    return logits.argmax(dim=1).where(logits.isfinite().all(dim=1), NO_CLASS)
 
 
 def _check_plane(image: Tensor, directions: Tensor, zoom: float, resolution: int) -> None:

@@ -24,7 +24,7 @@ def atomic_write(path: Path) -> Iterator[TextIO]:
     temporary = path.with_suffix(f".tmp{len(_unfinished) or ''}")
     _unfinished.append(temporary)
     try:
-        with temporary.open("w") as file:
+        with temporary.open("w", newline="") as file:  # the same line endings everywhere
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -185,47 +185,50 @@ class RegularizerCLI(LightningCLI):
 
     def _choose_folder(self, config: dict[str, Any]) -> RunFolder:
         """Chooses the run's folder, and which of its checkpoints "last" means."""
-        root = Path(config["trainer"]["default_root_dir"])
-        path, is_fit = config["ckpt_path"], self.subcommand == "fit"
+        root, path = Path(config["trainer"]["default_root_dir"]), config["ckpt_path"]
         if path == "best":
             raise ValueError(
                 "ckpt_path is 'best', which a training alone knows; give last or a path"
             )
         is_named = path not in (None, "last", "hpc")
         checkpoint = _load(path) if is_named else None
-        if is_fit or (path is not None and not is_named):
+        if self.subcommand == "fit":
             written = (checkpoint or {}).get("identity")
             by = Identity.from_dict(written) if written else None
-            folder = folder_to_fit(root, self.identity, path, by, continues=is_fit)
+            chosen = RunFolder(folder_to_fit(root, self.identity, path, by), is_own=True)
             # Slurm starts the same command again.
-            if not is_named and (path is not None or any(folder.glob("hpc_ckpt_*.ckpt"))):
-                found = newest_checkpoint(folder)
-                if found is None and not is_fit:
-                    found = folder / "checkpoints" / "last.ckpt"  # told to be missing
-                path, checkpoint = (str(found), _load(found)) if found else (None, None)
-        self.config_init[self.subcommand]["ckpt_path"] = path
-        self.trained_as = (checkpoint or {}).get("identity")
-        if is_fit:
+            if not is_named and (path is not None or any(chosen.path.glob("hpc_ckpt_*.ckpt"))):
+                path = newest_checkpoint(chosen.path)
+                checkpoint = _load(path) if path else None
             if checkpoint is not None:
-                refuse_other_length_of_schedule(self.identity, checkpoint)
-                # One in the middle of a run may be named, from which to go on would undo the rest.
-                newest = _newest_that_is_whole(folder) if is_named else None
-                for known in (checkpoint, newest or {}):
-                    refuse_to_shorten(config["trainer"], known)
-                self.has_ended = has_ended(folder, self.identity, checkpoint)
-                if self.has_ended and (differences := part_of_the_test(folder, self.identity)):
-                    raise ValueError(
-                        f"{differences[0]}, and the run has its results; test in place of fit "
-                        "keeps those of a part apart"
-                    )
-            return RunFolder(folder, True)
-        self.config[self.subcommand]["ckpt_path"] = path
-        return folder_to_test(
-            root,
-            self.identity,
-            path and Path(path),
-            checkpoint and checkpoint["state_dict"],
-        )
+                self._refuse_to_undo(chosen.path, config["trainer"], checkpoint, is_named)
+        else:
+            if path is not None and not is_named:
+                folder = folder_to_fit(root, self.identity, path, continues=False)
+                path = newest_checkpoint(folder) or folder / "checkpoints" / "last.ckpt"
+                checkpoint = _load(path)  # or tells that it is missing
+            weights = checkpoint and checkpoint["state_dict"]
+            chosen = folder_to_test(root, self.identity, path and Path(path), weights)
+            self.config[self.subcommand]["ckpt_path"] = path and str(path)
+        self.config_init[self.subcommand]["ckpt_path"] = path and str(path)
+        self.trained_as = (checkpoint or {}).get("identity")
+        return chosen
+
+    def _refuse_to_undo(
+        self, folder: Path, trainer: dict[str, Any], checkpoint: dict[str, Any], is_named: bool
+    ) -> None:
+        """Refuses to continue where that would take back what the run has done."""
+        refuse_other_length_of_schedule(self.identity, checkpoint)
+        # One in the middle of a run may be named, from which to go on would undo the rest.
+        newest = _newest_that_is_whole(folder) if is_named else None
+        for known in (checkpoint, newest or {}):
+            refuse_to_shorten(trainer, known)
+        self.has_ended = has_ended(folder, self.identity, checkpoint)
+        if self.has_ended and (differences := part_of_the_test(folder, self.identity)):
+            raise ValueError(
+                f"{differences[0]}, and the run has its results; test in place of fit "
+                "keeps those of a part apart"
+            )
 
     def _loggers(self, given: Any) -> list[Logger]:
         """Returns the loggers that were asked for, TensorBoard by default, and a fit's own record.

@@ -67,6 +67,18 @@ def test_a_network_without_a_boundary_has_none(make_trainer, tiny_data):
     assert "test/distance/adversarial" not in trainer.callback_metrics
 
 
+def test_an_image_without_a_class_is_counted_and_has_no_boundary(make_trainer, tiny_data):
+    class NotFinite(nn.Module):
+        def forward(self, images):
+            return images.flatten(1)[:, :100] * float("nan")
+
+    with pytest.warns(UserWarning, match="points without a class") as told:
+        record, _ = measured(make_trainer, tiny_data, NotFinite())
+    assert any("adversarial planes: 4 points" in str(warning.message) for warning in told)
+    assert record["values"]["non_finite"] == [1] * 4
+    assert record["values"]["boundary_density"] == [0.0] * 4
+
+
 def test_the_first_direction_is_the_attacks_and_both_are_orthonormal():
     toward = torch.randn(3, 4, 4, generator=torch.Generator().manual_seed(0)).double()
     first, second = _directions(toward, 7)

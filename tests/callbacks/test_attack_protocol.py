@@ -31,3 +31,13 @@ def test_an_image_survives_pgd_if_it_does_from_both_of_two_random_starts(monkeyp
     assert (first - pixels).abs().max() <= 0.1
     assert not torch.equal(first[1:], second)
     assert first.std() > 0.02
+
+
+def test_one_step_is_tried_at_every_strength_of_many_steps():
+    images = Images(brightness, torch.full((2, 1, 4, 4), 0.5), torch.zeros(2).long(), [0, 1])
+    protocol = AttackProtocol(eps=(1 / 255, 0.01), num_steps=1, distance_steps=1, seed=0)
+    names = [name for name, _ in protocol._attacks(images)]
+    of_pgd = {name.partition("/")[2] for name in names if name.startswith("pgd/")}
+    of_fgsm = [name.partition("/")[2] for name in names if name.startswith("fgsm/")]
+    assert of_pgd == {"1_255", "2.55_255"} <= set(of_fgsm)
+    assert len(of_fgsm) == len(set(of_fgsm)) == 9

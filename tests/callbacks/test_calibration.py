@@ -52,7 +52,7 @@ def test_the_scores_are_those_of_all_test_images(make_trainer, tiny_data):
 def test_a_temperature_is_fitted_only_where_images_were_held_out(make_trainer, tiny_data):
     record, _, _ = measured(make_trainer, tiny_data)
     assert "temperature" not in record
-    tiny_data.val_size = 40
+    tiny_data.val_size = 20
     tiny_data._splits.clear()
     record, _, backbone = measured(make_trainer, tiny_data)
     logits, labels = logits_and_labels(tiny_data, backbone, "val")
@@ -102,6 +102,34 @@ def test_shuffled_blocks_hold_the_pixels_of_the_image(tiny_data):
         for c in range(0, 32, 8)
     }
     assert shuffled[0, :8, :8].numpy().tobytes() in blocks
+
+
+def test_shuffled_images_are_not_of_the_first_class_alone(tiny_data):
+    tiny_data.setup("test")
+    images, labels = tiny_data.images_and_labels("test")
+    sorted_images = images[labels.argsort(stable=True)]
+    tiny_data._splits["test"] = sorted_images, labels.sort().values
+    foreign = dict(Calibration(num_foreign=10)._foreign(tiny_data))["shuffled_blocks"]
+    bags = [image.flatten().sort().values for image in sorted_images]
+    found = [
+        next(n for n, bag in enumerate(bags) if torch.equal(bag, image.flatten().sort().values))
+        for image in foreign
+    ]
+    assert len(set(found)) == 10
+    assert max(found) > 20
+
+
+def test_nothing_is_recorded_where_a_logit_is_not_finite(make_trainer, tiny_data):
+    class Overflowing(nn.Module):
+        def forward(self, images):
+            logits = images.flatten(1)[:, :100].clone()
+            return logits.masked_fill(images.sum((1, 2, 3))[:, None] > 500, float("inf"))
+
+    with pytest.warns(UserWarning, match="no calibration is recorded: logits of .* not finite"):
+        record, trainer, _ = measured(make_trainer, tiny_data, Overflowing())
+    assert record == {}
+    assert "test/nll" not in trainer.callback_metrics
+    assert "test/accuracy" in trainer.callback_metrics
 
 
 def test_a_diagram_is_left_in_the_runs_folder(make_trainer, tiny_data):

@@ -29,6 +29,14 @@ def test_every_epoch_has_a_line_with_accuracy_loss_and_the_time_left(
         assert re.fullmatch(rf"{form}, {minutes} min left", line)
 
 
+def test_an_epoch_that_was_not_validated_shows_no_accuracy_of_another(
+    make_trainer, tiny_data, capsys
+):
+    fit(make_trainer, tiny_data, max_epochs=3, check_val_every_n_epoch=2, num_sanity_val_steps=1)
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch")]
+    assert ["test_curve/accuracy" in line for line in lines] == [False, True, False]
+
+
 def test_a_run_without_an_end_says_no_time(make_trainer, tiny_data, capsys):
     fit(make_trainer, tiny_data, max_epochs=-1, max_steps=6)
     (line,) = (o for o in capsys.readouterr().out.splitlines() if o.startswith("epoch"))

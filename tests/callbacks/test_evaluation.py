@@ -105,6 +105,15 @@ def test_logits_that_are_not_finite_are_counted(make_trainer, tiny_data):
     assert evaluation.record["random"]["zoom_levels"]["zoom_0.1"]["non_finite"] == [21 * 21]
 
 
+def test_points_of_a_segment_without_a_class_are_counted(make_trainer, tiny_data):
+    planes = [Segments(num_planes=2, resolution=5)]
+    with pytest.warns(UserWarning, match="points without a class"):
+        evaluation, _, _ = evaluate(make_trainer, tiny_data, NotFinite(), plane_sets=planes)
+    values = evaluation.record["segments"]["values"]
+    assert values["non_finite"] == [5, 5]
+    assert values["class_changes"] == [0, 0]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -223,6 +232,27 @@ def test_every_n_epochs_measures_the_cheap_planes_and_changes_no_weight(make_tra
     assert logged == pytest.approx(sum(values) / 2)
     assert set(evaluation.record) == {"data", "segments"}
     torch.testing.assert_close(measured.state_dict(), plain.state_dict(), rtol=0, atol=0)
+
+
+def test_ctrl_c_ends_a_training_that_measures_and_no_part_stands_in_its_curve(
+    make_trainer, tiny_data
+):
+    class Interrupted(Segments):
+        def measure(self, subject, plane, number):
+            if number == 2:
+                raise KeyboardInterrupt
+            return super().measure(subject, plane, number)
+
+    planes = [Interrupted(num_planes=4, resolution=5)]
+    trainer = make_trainer(
+        max_epochs=3, callbacks=[Evaluation(plane_sets=planes, every_n_epochs=1)]
+    )
+    backbone = nn.Sequential(nn.Flatten(), nn.Linear(3072, 100))
+    with pytest.raises(SystemExit):
+        trainer.fit(NoRegClassifier(backbone), tiny_data)
+    assert trainer.interrupted
+    assert trainer.current_epoch == 0
+    assert "test_curve/class_changes/segments" not in trainer.callback_metrics
 
 
 def test_an_epoch_without_cheap_planes_ends_as_any(make_trainer, tiny_data):

@@ -376,3 +376,18 @@ def test_a_module_that_is_none_of_ours_is_refused_before_it_is_trained(make_trai
 
     with pytest.raises(ValueError, match="the model is Theirs; measurements need a subclass of Cl"):
         make_trainer(callbacks=[Robustness(4)]).test(Theirs(), Blobs())
+
+
+def test_images_of_any_number_of_channels_are_measured(make_trainer, tmp_path):
+    class FourChannels(Blobs):
+        mean, std = (0.5, 0.4, 0.3, 0.4), (0.25, 0.2, 0.3, 0.2)
+
+        def load(self, split):
+            images, labels = super().load(split)
+            return torch.cat([images, images[..., 1:2]], 3), labels
+
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(256, 4))
+    record, trainer = measured(make_trainer, network, FourChannels(), num_images=4)
+    assert record["accuracy"]["jpeg"].keys() == set("12345")
+    assert (Path(trainer.default_root_dir) / "robustness" / "attack.png").exists()

@@ -11,6 +11,7 @@ from regularizer_collection.callbacks.running_statistics import (
     reestimate_running_statistics,
     training_batches,
 )
+from regularizer_collection.datamodules import ImageDataModule
 from regularizer_collection.lightning_modules import NoRegClassifier
 
 
@@ -71,6 +72,30 @@ def test_the_batches_of_a_step_are_the_same_again(tiny_data, make_trainer):
     assert len(first) == 10
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
     assert not torch.equal(first[0], other[0])
+
+
+class Images(ImageDataModule):
+    num_classes, mean, std = 2, (0.5,), (0.5,)
+
+    def __init__(self, number):
+        super().__init__()
+        self.number = number
+
+    def load(self, split):
+        images = torch.arange(self.number, dtype=torch.uint8).view(-1, 1, 1, 1)
+        return images, torch.zeros(self.number, dtype=torch.long)
+
+
+@pytest.mark.parametrize(("number", "batches"), [(2, 1), (3, 1), (15, 7), (19, 9), (41, 10)])
+def test_no_batch_has_one_image_alone(number, batches):
+    data = Images(number)
+    data.setup("fit")
+    trainer = SimpleNamespace(datamodule=data)
+    trainer.precision_plugin = SimpleNamespace(convert_input=lambda batch: batch)
+    drawn = list(training_batches(trainer, SimpleNamespace(device="cpu"), 0))
+    assert len(drawn) == batches
+    assert min(map(len, drawn)) >= 2
+    assert len(torch.cat(drawn).unique()) == sum(map(len, drawn))
 
 
 class Norms(LightningModule):

@@ -50,6 +50,33 @@ def test_the_held_out_part_is_stratified_seeded_and_disjoint(val_size):
     assert data.validation_name == "val"
 
 
+class Unbalanced(Counted):
+    """100 samples of class 0 and of class 1, 5 of class 2 and 1 of class 3."""
+
+    def load(self, split):
+        labels = torch.tensor([0] * 100 + [1] * 100 + [2] * 5 + [3])
+        return torch.zeros(206, 8, 8, 3, dtype=torch.uint8), labels
+
+
+@pytest.mark.parametrize("val_size", [0.1, 0.5])
+def test_of_rare_classes_as_large_a_share_is_held_out_as_of_others(val_size):
+    data = Unbalanced(val_size=val_size)
+    data.setup("fit")
+    held_out = data.images_and_labels("val")[1].bincount(minlength=4)
+    assert held_out.sum() == round(206 * val_size)
+    for number, of_class in zip(held_out.tolist(), (100, 100, 5, 1), strict=True):
+        assert abs(number - val_size * of_class) <= 1.5
+    assert data.images_and_labels("train")[1].bincount(minlength=4).min() > 0
+
+
+def test_every_class_keeps_an_image_to_train_on_as_long_as_there_are_enough():
+    data = Unbalanced(val_size=202)
+    data.setup("fit")
+    assert data.images_and_labels("train")[1].tolist() == [0, 1, 2, 3]
+    with pytest.warns(UserWarning, match="val_size is 203, which leaves 1 of the classes no"):
+        Unbalanced(val_size=203).setup("fit")
+
+
 def test_normalisation_follows_the_formula_and_gives_channels_last():
     images = torch.randint(0, 256, (5, 8, 8, 3), dtype=torch.uint8)
     ours = Counted().normalize(images)

@@ -1,4 +1,7 @@
 import json
+import math
+import os
+from pathlib import Path
 
 import pytest
 
@@ -99,6 +102,42 @@ def test_what_is_held_out_may_differ_between_seeds(leave, tmp_path):
     leave("svb", 0, data=data | {"val": "b", "train": "c"})
     leave("svb", 1, data=data | {"val": "d", "train": "e"})
     assert len(load_results(tmp_path)) == 2
+
+
+def test_one_variant_with_images_held_out_and_one_without_do_not_belong_together(leave, tmp_path):
+    def identity(variant, value):
+        return Identity(variant, 0, {"data.init_args.val_size": value}).to_dict()
+
+    leave("no_reg", 0, identity=identity("no_reg", 0))
+    leave("svb", 0, identity=identity("svb", 200))
+    with pytest.raises(ValueError, match="val_size 200 here and 0 there"):
+        load_results(tmp_path)
+    assert len(load_results(tmp_path, allow_mixed=True)) == 2
+
+
+@pytest.mark.parametrize(("step", "is_known"), [(7499, True), (5999, False)])
+def test_the_validation_accuracy_is_that_of_the_last_weights(step, is_known, leave, tmp_path):
+    path = leave("svb", 0, history={"val/accuracy": [[step, 0.25]]})
+    results = json.loads(path.read_text())
+    results["facts"]["steps"] = 7500
+    path.write_text(json.dumps(results))
+    (accuracy,) = collect_results(tmp_path)["val_accuracy"].unique()
+    assert accuracy == 0.25 if is_known else math.isnan(accuracy)
+
+
+def test_a_folder_that_cannot_be_read_is_named_and_skipped(leave, tmp_path, monkeypatch):
+    leave("svb", 0)
+    closed = leave("svb", 1).parent
+    scandir = os.scandir
+
+    def refuse(path):
+        if Path(path) == closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.warns(UserWarning, match=r"svb/seed_1 cannot be read \(Permission denied\), skip"):
+        assert [run["seed"] for run in load_results(tmp_path)] == [0]
 
 
 @pytest.mark.parametrize(

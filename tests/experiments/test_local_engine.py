@@ -145,3 +145,39 @@ def test_no_more_than_so_many_runs_at_a_time_share_the_cores(jobs, most, tmp_pat
     at_a_time = [sum(b <= began < e for b, e, *_ in times) for began, *_ in times]
     assert max(at_a_time) == most
     assert {threads for _, _, threads, _ in times} == {str(6 // jobs)}
+
+
+def test_a_run_that_cannot_be_started_fails_alone(tmp_path, capsys):
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "seed_0").touch()  # where its folder would be
+    runs = [Sleeping("x", seed, tmp_path) for seed in range(3)]
+    failed = run_side_by_side(runs, 1)
+    assert list(failed) == runs[:1]
+    assert "x seed 0: failed: [Errno 17] File exists" in capsys.readouterr().out
+    assert all(run.is_finished() for run in runs[1:])
+
+
+def test_runs_are_ended_whatever_ends_the_study(tmp_path, monkeypatch):
+    ended = []
+
+    class Endless(Sleeping):
+        def start(self, threads=None, gpus=None):
+            process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+            ended.append(process)
+            return process
+
+    def broken(self, run):
+        raise RuntimeError("no terminal")
+
+    monkeypatch.setattr(local_engine.StudyProgress, "look_at", broken)
+    with pytest.raises(RuntimeError, match="no terminal"):
+        run_side_by_side([Endless("x", seed, tmp_path) for seed in range(2)], 2)
+    assert [process.poll() is not None for process in ended] == [True, True]
+
+
+def test_one_run_has_all_cores(monkeypatch, tmp_path):
+    monkeypatch.setattr(local_engine, "usable_cores", lambda: 8)
+    monkeypatch.setattr(local_engine, "free_memory", lambda: None)
+    runs = [Sleeping("x", seed, tmp_path) for seed in range(2)]
+    assert [number_of_jobs(asked, runs) for asked in (None, 5)] == [2, 2]
+    assert number_of_jobs(None, runs[:1]) == 1

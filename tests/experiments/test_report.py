@@ -8,13 +8,15 @@ import torch
 
 from regularizer_collection.__main__ import main
 from regularizer_collection.experiments.collect import load_results, tabulate
+from regularizer_collection.experiments.marked_part import replace_part
 from regularizer_collection.experiments.page import markdown_page
-from regularizer_collection.experiments.report import with_summary
+from regularizer_collection.experiments.report import write_report
 from regularizer_collection.experiments.report_notes import reading_notes, what_was_run
 from regularizer_collection.experiments.report_tables import report_tables
 from regularizer_collection.experiments.run import PROJECT
 from regularizer_collection.experiments.source_experiment import VARIANTS
 from regularizer_collection.experiments.study import SEEDS
+from regularizer_collection.experiments.summary import summary
 from regularizer_collection.functional.packed_maps import encode_map
 from tests.experiments.conftest import NUM_TRIPLETS, ZOOMS, leave_results, made_up
 
@@ -54,9 +56,7 @@ def test_the_source_stands_beside_no_other_data(leave, tmp_path):
     leave("svb", 0, data={"name": "Own", "num_classes": 3})
     out = tmp_path / "report"
     assert main(["report", str(tmp_path), "--out", str(out)]) == 0
-    marked = "<!-- report: begin -->\n<!-- report: end -->\n"
-    summary = with_summary(marked, load_results(tmp_path))
-    for text in ((out / "report.md").read_text(), summary):
+    for text in ((out / "report.md").read_text(), summary(load_results(tmp_path))):
         assert "Own, source protocol" in text
         assert "50.208" not in text
         assert "source:" not in text
@@ -148,8 +148,7 @@ def test_each_table_counts_the_networks_that_it_is_of(leave, tmp_path):
     tables = dict(re.findall(r"\n## (\w+).*\n\n((?:\|.*\n)+)", markdown))
     for title, number in {"Test": 3, "Robustness": 2, "Distance": 2, "Class": 1}.items():
         assert f"| svb (n = {number})" in tables[title], title
-    marked = "<!-- report: begin -->\n<!-- report: end -->\n"
-    (row,) = re.findall(r"\| svb .*", with_summary(marked, load_results(tmp_path)))
+    (row,) = re.findall(r"\| svb .*", summary(load_results(tmp_path)))
     assert row.count("(2 seeds)") == 1
 
 
@@ -235,15 +234,19 @@ def test_paths_are_expanded(leave, tmp_path, monkeypatch):
 @pytest.mark.counted
 def test_a_readme_without_markers_is_refused(leave, tmp_path):
     leave("svb", 0)
+    readme, out = tmp_path / "notes.md", tmp_path / "report"
+    readme.write_text("# Title\n")
     with pytest.raises(ValueError, match="the readme has no <!-- report: begin -->"):
-        with_summary("# Title\n", load_results(tmp_path))
+        write_report(str(tmp_path), str(out), readme=str(readme))
+    assert not out.exists()
 
 
 @pytest.mark.counted
 @pytest.mark.parametrize("study", sorted(p.name for p in (PROJECT / "results").glob("*_epochs")))
 def test_the_readme_shows_the_results_in_the_repository(study):
     readme = (PROJECT / "README.md").read_text()
-    assert with_summary(readme, load_results(PROJECT / "results" / study), study) == readme
+    table = summary(load_results(PROJECT / "results" / study))
+    assert replace_part(readme, study, table) == readme
 
 
 def test_another_baseline_is_what_all_tables_compare_with(leave, tmp_path, capsys):
@@ -330,16 +333,14 @@ def test_a_name_with_a_bar_ends_no_cell():
         markdown_page({"T": table.shown()}, [], [])
         for table in report_tables(tabulate(results), results, "a|b").values()
     ]
-    marked = "<!-- report: begin -->\n<!-- report: end -->"
-    for page in [*pages, with_summary(marked, results, baseline="a|b")]:
+    for page in [*pages, summary(results, baseline="a|b")]:
         lines = [line for line in page.split("\n") if line.startswith("|")]
         assert len({line.replace("\\|", "").count("|") for line in lines}) == 1
 
 
 def test_the_source_stands_beside_no_superclasses(leave, tmp_path):
     leave("svb", 0, data={"name": "CIFAR100DataModule", "num_classes": 20})
-    marked = "<!-- report: begin -->\n<!-- report: end -->\n"
-    assert "50.208" not in with_summary(marked, load_results(tmp_path))
+    assert "50.208" not in summary(load_results(tmp_path))
 
 
 def test_what_is_not_known_of_a_network_has_no_mean_of_the_others(leave, tmp_path):
@@ -353,5 +354,53 @@ def test_what_is_not_known_of_a_network_has_no_mean_of_the_others(leave, tmp_pat
     assert main(["report", str(tmp_path), "--out", str(tmp_path / "report")]) == 0
     table = pd.read_csv(tmp_path / "report/robustness.csv", index_col=0)
     assert table["flatness mean"].isna().all()
-    marked = "<!-- report: begin -->\n<!-- report: end -->\n"
-    assert "nan" not in with_summary(marked, load_results(tmp_path))
+    assert "nan" not in summary(load_results(tmp_path))
+
+
+def test_a_part_without_a_readme_is_refused(leave, tmp_path, capsys):
+    leave("svb", 0)
+    assert main(["report", str(tmp_path), "--part", "mine", "--out", str(tmp_path / "out")]) == 2
+    assert "part is 'mine', and there is no readme; give --readme" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_columns_of_the_summary_tell_of_how_few_networks_they_are(leave, tmp_path):
+    for variant, seed in product(("no_reg", "svb"), range(4)):
+        path = leave(variant, seed)
+        results = json.loads(path.read_text())
+        if seed == 0 and variant == "svb":
+            del results["measurements"]["planes"]["data"]
+        if seed < 2 and variant == "no_reg":
+            del results["measurements"]["planes"]["random"]
+        path.write_text(json.dumps(results))
+    rows = dict(re.findall(r"\| (no_reg|svb) +\|(.*)", summary(load_results(tmp_path))))
+    assert re.search(r"\d \[[\d.]+, [\d.]+\] \(3 seeds\)", rows["svb"])
+    assert rows["svb"].count("seeds)") == 1
+    assert len(re.findall(r"\+/- \d+ \(2 seeds\)", rows["no_reg"])) == len(ZOOMS)
+
+
+def test_a_report_holds_no_files_of_the_one_before(leave, tmp_path):
+    path, out = leave("svb", 0), tmp_path / "report"
+    assert main(["report", str(tmp_path), "--out", str(out)]) == 0
+    assert (out / "robustness.csv").exists()
+    (out / "own.csv").write_text("a user's")
+    results = json.loads(path.read_text())
+    del results["measurements"]["robustness"]
+    path.write_text(json.dumps(results))
+    assert main(["report", str(tmp_path), "--out", str(out)]) == 0
+    assert not (out / "robustness.csv").exists()
+    assert not (out / "robustness.png").exists()
+    assert (out / "own.csv").exists()
+    assert (out / "test_accuracy.csv").exists()
+
+
+def test_what_differs_in_how_networks_were_made_is_told(leave, tmp_path):
+    for seed, commit in enumerate(("a1", "a1", "b2+")):
+        path = leave("svb", seed)
+        results = json.loads(path.read_text())
+        results["facts"] |= {"commit": commit, "precision": "32-true"}
+        path.write_text(json.dumps(results))
+    results = load_results(tmp_path)
+    notes = reading_notes(tabulate(results), results, "no_reg")
+    assert "Networks differ in commit: a1 (svb: seeds 0, 1); b2+ (svb: seed 2)." in notes
+    assert not any("precision" in note for note in notes)

@@ -262,6 +262,29 @@ def test_a_folder_of_another_length_is_refused(study, capsys):
     assert "trainer.max_epochs is 9 here and 2 there" in capsys.readouterr().err
 
 
+def test_variants_that_would_be_filed_under_one_name_are_refused(tmp_path):
+    overlay = tmp_path / "smoothed.yaml"
+    overlay.write_text(
+        "{variant: smoothed, model: {init_args: {regularizers: [{class_path: LabelSmoothing}]}}}"
+    )
+    with pytest.raises(ValueError, match="no_reg, svb would be filed as smoothed; leave the key"):
+        _planned_runs(["no_reg", "svb"], [0], None, str(overlay), tmp_path, [], [])
+    (run,) = _planned_runs(["svb"], [0], None, str(overlay), tmp_path, [], [])
+    assert run.variant == "smoothed"
+
+
+def test_results_that_were_kept_alone_are_of_another_run_or_of_this_one(study, tmp_path, capsys):
+    kept = tmp_path / "no_reg" / "seed_0" / "results.json"
+    kept.parent.mkdir(parents=True)
+    kept.write_text((study / "no_reg" / "seed_0" / "results.json").read_text())
+    one = command(tmp_path, "no_reg", "0")
+    assert main([*one, "--optimizer.lr", "0.05"]) == 2
+    assert "lr is 0.05 here and 0.1 there; give another --root" in capsys.readouterr().err
+    assert main(one) == 0
+    assert "1 runs, 1 of them finished before" in capsys.readouterr().out
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["results.json"]
+
+
 @pytest.mark.parametrize("section", ["random", "data", "robustness", None])
 def test_a_run_that_was_cut_off_while_it_was_measured_is_not_finished(section, tmp_path):
     run = Run("svb", 0, tmp_path)

@@ -60,6 +60,7 @@ def test_accuracies_have_the_notebooks_interval(study):
 
 def test_intervals_are_written_as_the_source_writes_them():
     assert interval_text(45.19, 0.785, 3) == "45.19 +/- 0.785"
+    assert interval_text(np.float64(27.15), 1.0, 1) == "27.1 +/- 1"  # below 27.15
     assert interval_text(49.80204, 0.41649, 3) == "49.802 +/- 0.416"
 
 

@@ -219,6 +219,15 @@ def test_jpeg_is_what_pillow_saves_at_the_published_quality():
     assert np.array_equal(corrupted("jpeg", 3, pixels)[0].numpy(), expected)
 
 
+@pytest.mark.parametrize("kind", ["pixelate", "jpeg"])
+def test_channels_that_are_no_colours_are_changed_one_by_one(kind):
+    four = torch.cat([images(2), images(2).flip(1)[..., :1]], 3)
+    together = corrupted(kind, 3, four)
+    for channel in range(4):
+        alone = corrupted(kind, 3, four[..., channel : channel + 1])
+        assert torch.equal(together[..., channel : channel + 1], alone)
+
+
 @pytest.mark.parametrize(
     ("kind", "severity", "message"),
     [("rain", 1, "kind is 'rain'; give one of gaussian_noise"), ("fog", 6, "severity is 6; give")],
