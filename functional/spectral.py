@@ -62,15 +62,17 @@ def power_iteration(weight: Tensor, right: Tensor, iterations: int = 1) -> tuple
         iterations: Products with W and with its transpose.
 
     Returns:
-        Left [out] and right [rest] vector, of length 1 and without gradient.
+        Left [out] and right [rest] vector, of length 1 and without gradient. Where W maps the
+        estimate to 0, as a weight of zeros does, left is 0 and right stays what it was.
     """
     matrix = weight.detach().flatten(1)
     tiny = torch.finfo(matrix.dtype).tiny
     for _ in range(iterations):
         left = matrix @ right
         left = left / left.norm().clamp(min=tiny)
-        right = matrix.T @ left
-        right = right / right.norm().clamp(min=tiny)
+        product = matrix.T @ left
+        length = product.norm()
+        right = torch.where(length > 0, product / length.clamp(min=tiny), right)
     return left, right
 
 

@@ -34,6 +34,7 @@ from regularizer_collection.regularizers import (
     Regularizer,
     Step,
     Terms,
+    name_regularizers,
     penalty_gradient_ratio,
     regularized_loss,
 )
@@ -169,8 +170,23 @@ class Classifier(LightningModule):
         if self.trainer.world_size > 1:
             dist.all_reduce(values)  # once a step; Lightning's sync_dist would wait for each
             values /= self.trainer.world_size
+        rare = {
+            name: getattr(regularizer, "every_n_steps", 1)
+            for name, regularizer, _ in name_regularizers(self._regularizers())
+        }
         for name, value in zip(named, values, strict=True):
-            self.log(f"train/{name}", value, prog_bar=name == "loss")
+            every_n_steps = rare.get(name, 1)
+            logger = None if every_n_steps == 1 else False
+            self.log(f"train/{name}", value, prog_bar=name == "loss", logger=logger)
+            if every_n_steps > 1:
+                self._log_rare(f"train/{name}", value, every_n_steps)
+
+    def _log_rare(self, name: str, value: Tensor, every_n_steps: int) -> None:
+        """Logs a term at the step that it is of; Lightning would repeat it at a later one."""
+        step, interval = self.trainer.global_step, self.trainer.log_every_n_steps
+        if interval and step // interval != (step - every_n_steps) // interval:
+            for logger in self.loggers:
+                logger.log_metrics({name: value.item()}, step)
 
     def _log_gradient_ratio(self, terms: Terms) -> None:
         """Logs, in every one of the first steps, how the penalties compare with the loss."""

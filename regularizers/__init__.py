@@ -13,6 +13,7 @@ from regularizer_collection.regularizers.label_smoothing import LabelSmoothing
 from regularizer_collection.regularizers.mixup import Mixup
 from regularizer_collection.regularizers.objective import (
     Terms,
+    name_regularizers,
     penalty_gradient_ratio,
     regularized_loss,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "Terms",
     "VirtualAdversarial",
     "WeightNoise",
+    "name_regularizers",
     "penalty_gradient_ratio",
     "regularized_loss",
 ]

@@ -15,7 +15,8 @@ class Curvature(Penalty):
 
     z is the sign of the gradient at x, scaled to length 1. Lengths and gradients are in pixels from
     0 to 1. Both gradients drop the same features; the pass at x + h z counts no batch. The paper
-    tunes a trained network with it: from scratch, give it a warm-up.
+    tunes a trained network with it: from scratch, give it a warm-up. Batch normalisation in
+    training mode ties the samples together: gradients are then those of the sum of all CE.
 
     Args:
         coefficient: The paper's gamma.

@@ -12,7 +12,9 @@ class InputGradient(Penalty):
     """Minimises CE + coefficient / 2 * mean ||d CE_i / d image_i||^2, CE_i of one sample.
 
     The penalty reuses the logits of the loss and carries gradient to every weight. It vanishes
-    where a sample is predicted with certainty, so it says nothing of confident points.
+    where a sample is predicted with certainty, so it says nothing of confident points. Batch
+    normalisation in training mode ties the samples together: the gradient is then that of the sum
+    of all CE with respect to each image.
 
     Args:
         coefficient: Weight of half the mean, in units of the normalised images.

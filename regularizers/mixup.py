@@ -55,15 +55,24 @@ class Mixup(Regularizer):
             return loss
         ratio, stage = self._ratio(step), self._stage(step)
 
+        mixed_shapes = []
+
         def mix_output(module: nn.Module, args: Any, output: Tensor) -> Tensor:
+            mixed_shapes.append(output.shape)
             return mix(output, ratio)
 
         def mixed_loss() -> Tensor:
             hook = stage.register_forward_hook(mix_output)
             try:
-                return loss()
+                total = loss()
             finally:
                 hook.remove()
+            if not mixed_shapes:
+                raise ValueError(
+                    "the backbone was compiled before its feature maps were mixed, and would mix "
+                    "targets alone; compile it anew"
+                )
+            return total
 
         return mixed_loss
 

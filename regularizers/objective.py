@@ -19,11 +19,14 @@ from regularizer_collection.regularizers.step import Step
 class Terms(NamedTuple):
     """What a training step computed; the mean of a term over processes is that of the whole batch.
 
+    But for the total all is of the first evaluation of the loss: at the present weights, or where
+    :class:`WeightNoise` moved them.
+
     Attributes:
         total: Loss to minimise.
-        cross_entropy: Cross-entropy at the present weights.
-        penalties: Further terms at the present weights, by name.
-        logits: Logits [batch, classes] at the present weights.
+        cross_entropy: Cross-entropy.
+        penalties: Further terms, by name.
+        logits: Logits [batch, classes].
         targets: Labels [batch], or probabilities [batch, classes] where a regularizer mixed them.
     """
 
@@ -53,31 +56,35 @@ def regularized_loss(
     Returns:
         The loss and what it consists of.
     """
-    named = _named(regularizers)
+    named = name_regularizers(regularizers)
     targets = labels
     weight = step.weight(len(images))
-    for regularizer in named.values():
+    for _, regularizer, twin in named:
         num_images = len(images)
-        images, targets = regularizer.transform(images, targets, step)
+        images, targets = regularizer.transform(images, targets, replace(step, twin=twin))
         if len(images) != num_images:
             step = replace(step, global_size=None)  # what it was no longer tells how many there are
     images = images.detach()
-    images.requires_grad_(any(r.needs_image_gradient(step) for r in named.values()))
+    images.requires_grad_(any(r.needs_image_gradient(step) for _, r, _ in named))
     evaluations: list[tuple[Tensor, dict[str, Tensor], Tensor]] = []
 
     def loss() -> Tensor:
-        here = replace(step, dropout_state=random_state(images.device))
+        state = random_state(images.device)
         with differentiable_attention(images):
             logits = backbone(images.clone())  # which it may change in place, unlike the images
         cross_entropy = weight * F.cross_entropy(logits, targets)
-        terms = ((name, r.penalty(logits, images, targets, here)) for name, r in named.items())
-        penalties = {name: weight * term for name, term in terms if term is not None}
+        penalties = {}
+        for name, regularizer, twin in named:
+            here = replace(step, twin=twin, dropout_state=state)
+            term = regularizer.penalty(logits, images, targets, here)
+            if term is not None:
+                penalties[name] = weight * term
         evaluations.append((cross_entropy, penalties, logits))
         return sum(penalties.values(), start=cross_entropy)
 
     minimised = loss
-    for regularizer in reversed(named.values()):  # so that the first of the list is outermost
-        minimised = regularizer.wrap(minimised, step)
+    for _, regularizer, twin in reversed(named):  # so that the first of the list is outermost
+        minimised = regularizer.wrap(minimised, replace(step, twin=twin))
     total = minimised()
     return Terms(total, *evaluations[0], targets)
 
@@ -101,10 +108,19 @@ def penalty_gradient_ratio(terms: Terms, parameters: Iterable[Tensor]) -> Tensor
     return penalty / norm(terms.cross_entropy)
 
 
-def _named(regularizers: Iterable[Regularizer]) -> dict[str, Regularizer]:
+class NamedRegularizer(NamedTuple):
+    """A regularizer, the name of its term, and how many of the same class stand before it."""
+
+    name: str
+    regularizer: Regularizer
+    twin: int
+
+
+def name_regularizers(regularizers: Iterable[Regularizer]) -> list[NamedRegularizer]:
     """Names each regularizer; a second of one name gets ``<name>_2`` and so on."""
-    named: dict[str, Regularizer] = {}
+    named: list[NamedRegularizer] = []
     for regularizer in regularizers:
-        twins = sum(other.name == regularizer.name for other in named.values())
-        named[f"{regularizer.name}_{twins + 1}" if twins else regularizer.name] = regularizer
+        twin = sum(other.regularizer.name == regularizer.name for other in named)
+        name = f"{regularizer.name}_{twin + 1}" if twin else regularizer.name
+        named.append(NamedRegularizer(name, regularizer, twin))
     return named

@@ -51,7 +51,8 @@ class SpectralNormPenalty(Penalty):
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
     ) -> None:
+        self._buffers.clear()  # the state of before the first step has none
         for name, vector in state_dict.items():
-            if name.startswith(prefix):  # before the first step there is no such buffer yet
+            if name.startswith(prefix):
                 self.register_buffer(name.removeprefix(prefix), torch.empty_like(vector))
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)

@@ -29,6 +29,8 @@ class Step:
         pixels: Pixel values behind the normalised images; None where the data does not tell.
         penalty_warmup_steps: Optimizer steps in which the weight of a penalty rises from 0, for
             penalties that set none of their own.
+        twin: How many regularizers of the same class stand before the one that is called; their
+            random numbers are others.
         dropout_state: Random state in which the pass that gave the logits began, for
             :func:`second_pass.repeated`; None outside :meth:`Regularizer.penalty`.
     """
@@ -44,6 +46,7 @@ class Step:
     global_size: int | None = None
     pixels: PixelSpace | None = None
     penalty_warmup_steps: int = 0
+    twin: int = 0
     dropout_state: Tensor | None = None
 
     def generator(
@@ -56,6 +59,7 @@ class Step:
             device: Where the numbers are drawn.
             shared: Whether all processes draw the same; otherwise each draws its own.
         """
+        stream = f"{stream} {self.twin + 1}" if self.twin else stream
         keys = (self.seed, self.epoch, self.index)
         seed = derive_seed(stream, *keys) if shared else derive_seed(stream, *keys, self.rank)
         return torch.Generator(device).manual_seed(seed)

@@ -76,3 +76,10 @@ def test_a_weight_of_zeros_gives_no_nan():
     left, right = power_iteration(w, torch.ones(4))
     assert left.isfinite().all()
     assert right.isfinite().all()
+
+
+def test_a_weight_of_zeros_leaves_the_estimate_from_which_later_ones_go_on():
+    start = torch.randn(5, generator=torch.Generator().manual_seed(0)).double()
+    left, right = power_iteration(torch.zeros(4, 5).double(), start)
+    assert torch.equal(left, torch.zeros(4).double())
+    assert torch.equal(right, start)

@@ -280,6 +280,28 @@ def test_the_first_fifty_steps_tell_how_penalty_and_loss_compare(
     assert all(ratio > 0 for ratio in notes.steps.values())
 
 
+def test_a_penalty_of_every_nth_step_is_logged_at_the_steps_it_is_of(tiny_data, make_trainer):
+    seen = {}
+
+    class Counted(Penalty):
+        def value(self, logits, images, targets, step):
+            return logits.sum() * 0 + step.global_step
+
+    class Written(Notes):
+        def log_metrics(self, metrics, step=None):
+            for name in metrics.keys() & {"train/loss", "train/cross_entropy", "train/counted"}:
+                seen.setdefault(name, {})[step] = metrics[name]
+
+    model = NoRegClassifier(
+        backbone=linear_backbone(), optimizer=sgd, regularizers=[Counted(1.0, every_n_steps=4)]
+    )
+    trainer = make_trainer(max_steps=40, logger=Written(), log_every_n_steps=10)
+    trainer.fit(model, tiny_data)
+    assert seen["train/counted"] == {step: 4.0 * step for step in (0, 12, 20, 32)}
+    assert list(seen["train/loss"]) == [9, 19, 29, 39]
+    assert seen["train/loss"] == seen["train/cross_entropy"]
+
+
 def test_hyperparameters_are_what_a_regularizer_keeps_of_its_arguments():
     class Own(Penalty):
         def __init__(self, coefficient=0.1, ceiling=10.0, renamed=1, **kwargs):

@@ -93,3 +93,21 @@ def test_refuses_what_cannot_be_mixed():
         Mixup().transform(*batch(), Step(linear(), 1))
     with pytest.raises(ValueError, match="Sequential has no layer1 and no layer2, whose output"):
         regularized_loss(linear(), [Mixup(1, "hidden")], *batch(), Step(linear(), 5))
+
+
+@pytest.mark.parametrize("runs_before", [True, False])
+def test_feature_maps_of_a_compiled_network_are_mixed_or_it_is_refused(runs_before):
+    torch._dynamo.reset()
+    network, (images, labels) = Stages().double(), batch()
+    compiled = torch.compile(network, backend="eager")
+    steps = [Step(network, 5, index=index) for index in range(3)]
+    plain = [regularized_loss(network, [Mixup(1.0, "hidden")], images, labels, s) for s in steps]
+    if runs_before:
+        compiled(images)
+    for step, expected in zip(steps, plain, strict=True):
+        if runs_before:
+            with pytest.raises(ValueError, match="compiled before its feature maps were mixed"):
+                regularized_loss(compiled, [Mixup(1.0, "hidden")], images, labels, step)
+        else:
+            found = regularized_loss(compiled, [Mixup(1.0, "hidden")], images, labels, step)
+            torch.testing.assert_close(found.total, expected.total)

@@ -214,3 +214,22 @@ def test_what_comes_after_a_change_of_their_number_draws_for_the_images_there_ar
     terms = regularized_loss(backbone, [changing, later], *batch, step)
     assert len(terms.logits) == len(changing.transform(*batch, None)[0])
     assert terms.total.isfinite()
+
+
+def test_two_of_one_class_draw_other_numbers():
+    backbone = nn.Sequential(nn.Flatten(), nn.Linear(48, 5))
+    images, labels = torch.zeros(200, 3, 4, 4), torch.zeros(200, dtype=torch.long)
+    seen = []
+
+    class Look(Regularizer):
+        def transform(self, images, targets, step):
+            seen.append(images)
+            return images, targets
+
+    noise = [InputNoise(0.05), InputNoise(0.05)]
+    regularized_loss(backbone, [noise[0], Look(), noise[1], Look()], images, labels, Step(None, 5))
+    once, twice = seen
+    assert once.std().item() == pytest.approx(0.05, rel=0.05)
+    assert twice.std().item() == pytest.approx(0.05 * 2**0.5, rel=0.05)
+    alone = noise[0].transform(images, labels, Step(None, 5))[0]
+    assert torch.equal(once, alone)  # the first draws what one alone does

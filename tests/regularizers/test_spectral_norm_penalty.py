@@ -40,3 +40,24 @@ def test_a_checkpoint_goes_on_where_the_iteration_stood():
     resumed.load_state_dict(first.state_dict())
     assert torch.equal(value(resumed, net), value(first, net))
     assert not torch.equal(value(SpectralNormPenalty(1.0), net), value(first, net))
+
+
+def test_a_layer_that_began_with_zeros_is_penalised_once_it_has_weights():
+    net, regularizer = linear(), SpectralNormPenalty(1.0)
+    weights = net[1].weight.detach().clone()
+    nn.init.zeros_(net[1].weight)
+    assert value(regularizer, net) == 0
+    with torch.no_grad():
+        net[1].weight.copy_(weights)
+    for _ in range(300):
+        found = value(regularizer, net)
+    torch.testing.assert_close(found, torch.linalg.matrix_norm(weights, 2).square() / 2)
+
+
+def test_the_state_of_before_the_first_step_is_read_after_it():
+    net, regularizer = linear(), SpectralNormPenalty(1.0)
+    before = regularizer.state_dict()
+    first = value(regularizer, net)
+    value(regularizer, net)
+    regularizer.load_state_dict(before)  # as the tuner of Lightning does
+    assert torch.equal(value(regularizer, net), first)
