@@ -183,7 +183,8 @@ class Classifier(LightningModule):
 
     def _log_rare(self, name: str, value: Tensor, every_n_steps: int) -> None:
         """Logs a term at the step that it is of; Lightning would repeat it at a later one."""
-        step, interval = self.trainer.global_step, self.trainer.log_every_n_steps
+        interval: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        step = self.trainer.global_step
         if interval and step // interval != (step - every_n_steps) // interval:
             for logger in self.loggers:
                 logger.log_metrics({name: value.item()}, step)
