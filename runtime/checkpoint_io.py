@@ -5,6 +5,7 @@ import os
 import pickle
 import shutil
 import warnings
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,9 @@ class SafeCheckpointIO(TorchCheckpointIO):
 
         Raises:
             OSError: If the file cannot be written; what was there stays.
-            TypeError: If the weights have a part that no load would read.
+            TypeError: If there is a part that no load would read.
         """
-        _check_parts_that_are_no_tensors(checkpoint.get("state_dict", {}))
+        _check_that_a_load_reads(checkpoint)
         if _is_remote(path):
             super().save_checkpoint(checkpoint, path, storage_options)
             return
@@ -95,20 +96,34 @@ def _keep(path: Path, previous: Path) -> None:
         shutil.copyfile(path, previous)
 
 
-def _check_parts_that_are_no_tensors(state_dict: dict[str, Any]) -> None:
-    for name, value in state_dict.items():
-        if isinstance(value, Tensor):
-            continue
-        file = io.BytesIO()
-        torch.save(value, file)
-        file.seek(0)
-        try:
-            torch.load(file, weights_only=True)
-        except pickle.UnpicklingError as error:
-            raise TypeError(
-                f"{name} has a value that no checkpoint is read with; keep tensors, numbers, "
-                "text, lists and dicts in it, or register buffers"
-            ) from error
+def _check_that_a_load_reads(checkpoint: dict[str, Any]) -> None:
+    """Tries all parts but tensors: those of weights, and the states of callbacks and the like."""
+    for section, content in checkpoint.items():
+        parts = content if isinstance(content, dict) else {"": content}
+        for key, part in parts.items():
+            if isinstance(part, Tensor):
+                continue
+            file = io.BytesIO()
+            torch.save(_without_tensors(part), file)
+            file.seek(0)
+            try:
+                torch.load(file, weights_only=True)
+            except pickle.UnpicklingError as error:
+                name = key if section == "state_dict" else f"{section}.{key}".rstrip(".")
+                raise TypeError(
+                    f"{name} has a value that no checkpoint is read with; keep tensors, numbers, "
+                    "text, lists and dicts in it, or register buffers"
+                ) from error
+
+
+def _without_tensors(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return None
+    if type(value) in (dict, OrderedDict):
+        return {key: _without_tensors(item) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return [_without_tensors(item) for item in value]
+    return value
 
 
 def load_tensors(path: Path, map_location: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 from jsonargparse import Namespace
 from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
@@ -29,6 +30,7 @@ from regularizer_collection.runtime.carried_over import carried_over, own_defaul
 from regularizer_collection.runtime.checkout import code_commit
 from regularizer_collection.runtime.checkpoint_io import SafeCheckpointIO
 from regularizer_collection.runtime.config_option import UNNAMED, ConfigOption
+from regularizer_collection.runtime.config_to_repeat import config_to_repeat
 from regularizer_collection.runtime.error_log import leave_traceback
 from regularizer_collection.runtime.event_writer import quiet_event_writer
 from regularizer_collection.runtime.given_checkpoint import take_checkpoints_as_given
@@ -286,6 +288,7 @@ class RegularizerCLI(LightningCLI):
                     f"trainer.callbacks has {measurement.__name__}, which every run has already; "
                     f"leave it out and give --{key}.*"
                 )
+        _refuse_partial_last(given)
         callbacks: list[Callback] = [
             StopOnNonFiniteLoss(),
             PredictionWriter(),
@@ -295,7 +298,7 @@ class RegularizerCLI(LightningCLI):
         if not trainer.barebones:  # which logs nothing
             callbacks += [Dashboard(), WeightGrowth()]
         config = self._parser(self.subcommand).dump(self.config[self.subcommand], skip_unset=False)
-        self.record = RunRecord(self.run_folder, self.identity, config)
+        self.record = RunRecord(self.run_folder, self.identity, config_to_repeat(config))
         callbacks.append(self.record)
         if trainer.enable_checkpointing is not False and not trainer.barebones:
             callbacks.append(
@@ -389,6 +392,16 @@ class RegularizerCLI(LightningCLI):
         sections = earlier["measurements"].keys() - {"cut_off"}
         lost = sections - measurements.keys() if is_alike else ()
         return missing > missed_before or bool(lost)
+
+
+def _refuse_partial_last(callbacks: Sequence[Any]) -> None:
+    """Refuses a last.ckpt of weights alone in the place of the one from which a run goes on."""
+    for own in (c for c in callbacks if isinstance(c, ModelCheckpoint) and c.dirpath is None):
+        if own.save_last and own.save_weights_only:
+            raise ValueError(
+                "a ModelCheckpoint has save_last and save_weights_only: no run could go on from "
+                "such a last.ckpt; leave save_last out, or give it another dirpath"
+            )
 
 
 def _newest_that_is_whole(folder: Path) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from lightning_fabric.plugins import CheckpointIO, ClusterEnvironment
 
+from regularizer_collection.runtime.plain_value import plain_value
 from regularizer_collection.runtime.trainer_spellings import is_part, spelled_alike
 
 NOT_RECORDED = "not recorded"
@@ -94,6 +95,7 @@ class Identity:
             config: Config of ``fit`` or ``test``, as nested dictionaries.
             **facts: Further attributes.
         """
+        config = plain_value(config)
         trainer = config["trainer"]
         counted_keys = TRAINER_KEYS_THAT_COUNT.intersection(trainer)
         counted = {
@@ -126,12 +128,12 @@ class Identity:
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain types alone."""
-        return json.loads(json.dumps(asdict(self), default=str))
+        return asdict(self)
 
     @property
     def fingerprint(self) -> str:
         """Hash of the settings, the same for all seeds."""
-        canonical = json.dumps(self.settings, sort_keys=True, default=str)
+        canonical = json.dumps(self.settings, sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
     @property
@@ -172,12 +174,11 @@ def _flattened(value: Any, key: str = "") -> dict[str, Any]:
     """Writes nested dictionaries and lists as dotted keys, classes by one of their names."""
     if isinstance(value, Mapping):
         items: Iterable[tuple[Any, Any]] = value.items()
-    elif isinstance(value, list | tuple) and any(isinstance(v, Mapping) for v in value):
+    elif isinstance(value, list) and any(isinstance(v, Mapping) for v in value):
         items = enumerate(value)
     else:
         if isinstance(value, str):
             value = value.removeprefix("regularizer_collection.")
-        value = list(value) if isinstance(value, tuple) else value
         return {key: value}
     return {
         flat_key: flat

@@ -36,7 +36,9 @@ def load_initial_weights(backbone: nn.Module, path: Path) -> None:
         ours = (name for name in weights if name.startswith("backbone."))
         weights = {name.removeprefix("backbone."): weights[name] for name in ours}
     expected = backbone.state_dict()
-    missing = sorted(set(expected) - set(weights))
+    # A counter of batch normalisation, which older versions of torch did not write.
+    needed = {name for name in expected if not name.endswith("num_batches_tracked")}
+    missing = sorted(needed - set(weights))
     others = sorted(
         name
         for name in set(expected) & set(weights)
@@ -48,4 +50,4 @@ def load_initial_weights(backbone: nn.Module, path: Path) -> None:
         raise ValueError(
             f"{path} {which}, which {type(backbone).__name__} needs; give weights of that network"
         )
-    backbone.load_state_dict({name: weights[name] for name in expected})
+    backbone.load_state_dict({name: weights.get(name, expected[name]) for name in expected})

@@ -8,6 +8,7 @@ from typing import Any
 from regularizer_collection.runtime.allowed_imports import ALLOWED
 from regularizer_collection.runtime.checkout import changed_files
 from regularizer_collection.runtime.initial_weights import file_hash
+from regularizer_collection.runtime.plain_value import plain_value
 
 
 def own_code_hashes(config: Any) -> dict[str, str]:
@@ -22,7 +23,7 @@ def own_code_hashes(config: Any) -> dict[str, str]:
         config: Part of a config, nested dictionaries and lists, whose classes have been imported.
     """
     modules: set[str] = set()
-    for name in _strings(config):
+    for name in _strings(plain_value(config)):
         module, _, attribute = name.rpartition(".")
         named = getattr(sys.modules.get(module), attribute, None)
         if named is not None:
@@ -45,6 +46,6 @@ def _is_recorded(module: str, path: Path) -> bool:
 def _strings(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
-    elif isinstance(value, Mapping | list | tuple):
+    elif isinstance(value, Mapping | list):
         for item in value.values() if isinstance(value, Mapping) else value:
             yield from _strings(item)

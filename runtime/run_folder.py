@@ -3,7 +3,8 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -51,7 +52,7 @@ def folder_to_fit(
     Raises:
         ValueError: If the checkpoint is of another run.
     """
-    folders = list(_existing(root, identity))
+    folders = _existing(root, identity)
     if checkpoint in _CONTINUED:
         started = [folder for folder in folders if has_checkpoint(folder)]
         if fitting := [folder for folder in started if not _obstacles(identity, folder)]:
@@ -73,14 +74,12 @@ def folder_to_fit(
                 f"--ckpt_path continues only the same run, and {checkpoint} is of another: "
                 f"{'; '.join(differences)}; to begin with its weights give --initial_weights"
             )
-        own = Path(checkpoint).resolve().parent.parent  # a root may be reached through a link
+        own = Path(checkpoint).absolute().parent.parent.resolve()  # of a root that is a link, too
         for folder in folders:
             if folder.resolve() == own:
                 return folder
-    for folder in folders:
-        if _may_begin_in(folder, identity):
-            return folder
-    return _numbered(root, identity, len(folders) + 1)
+    numbered = (_numbered(root, identity, number) for number in count(1))
+    return next(f for f in numbered if not f.exists() or _may_begin_in(f, identity))
 
 
 def refuse_to_shorten(trainer: Mapping[str, Any], checkpoint: Mapping[str, Any]) -> None:
@@ -206,12 +205,12 @@ def folder_to_test(
     return RunFolder(home / "tests" / name, False)
 
 
-def _existing(root: Path, identity: Identity) -> Iterator[Path]:
-    for number in count(1):
-        folder = _numbered(root, identity, number)
-        if not folder.exists():
-            return
-        yield folder
+def _existing(root: Path, identity: Identity) -> list[Path]:
+    """Lists the folders of a variant and seed by their number; one before may have been removed."""
+    named = re.compile(rf"seed_{identity.seed}(?:_run_([0-9]+))?")
+    paths = (root / identity.variant).glob("seed_*")
+    found = [(int(m[1] or 1), path) for path in paths if (m := named.fullmatch(path.name))]
+    return [path for _, path in sorted(found)]
 
 
 def _numbered(root: Path, identity: Identity, number: int) -> Path:

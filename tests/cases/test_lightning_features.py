@@ -1,6 +1,9 @@
 """Sections B, C and D of cases.md: what users of Lightning do every day."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
@@ -9,12 +12,15 @@ import torchvision
 import yaml
 from torch import nn
 
+from regularizer_collection.__main__ import main
+from regularizer_collection.experiments.run import PROJECT
 from regularizer_collection.lightning_modules import JacobianClassifier, NoRegClassifier, ResNet18
 from tests.cases.conftest import results
 
 FOLDER = "runs/no_reg/seed_0"
 PLATEAU = "pytorch_lightning.cli.ReduceLROnPlateau"
 ADAM = ("--optimizer", "torch.optim.Adam")
+ALLOWED = ("--allow_imports", "tests")
 SLURM = "pytorch_lightning.plugins.environments.SLURMEnvironment"
 
 
@@ -156,3 +162,43 @@ def test_records_of_a_saved_config_are_those_of_the_run(run, here):
     config = yaml.safe_load((here / FOLDER / "config.yaml").read_text())
     assert config["seed_everything"] == record["identity"]["seed"] == 0
     assert config["model"]["init_args"]["seed"] == config["data"]["init_args"]["seed"] == 0
+
+
+def test_a_run_with_averaged_weights_goes_on_and_its_config_can_be_read(here):
+    def fit(*args):
+        command = [
+            sys.executable,
+            str(PROJECT / "cli.py"),
+            "fit",
+            *args,
+            "--allow_imports",
+            "tests",
+        ]
+        subprocess.run(command, check=True, env=os.environ | {"PYTHONPATH": str(PROJECT)})
+
+    swa = callback("StochasticWeightAveraging", swa_lrs=0.05, swa_epoch_start=1)
+    configs = ("--config", "no_reg.yaml", "--config", "tiny.yaml", "--variant", "no_reg")
+    fit(*configs, *swa, "--test", "false")
+    fit(*configs, *swa, "--trainer.max_epochs", "4", "--ckpt_path", "last")
+    assert results(here / FOLDER)["facts"]["epochs"] == 4
+    fit("--config", f"{FOLDER}/config.yaml", "--seed_everything", "1", "--trainer.max_epochs", "2")
+    assert results(here / "runs/no_reg/seed_1")["facts"]["epochs"] == 2
+
+
+def test_seeds_of_a_schedule_of_ones_own_belong_together(run, here, capsys):
+    schedule = "torch.optim.lr_scheduler.LambdaLR"
+    args = ("--lr_scheduler", schedule, "--lr_scheduler.lr_lambda", "tests.cases.tiny.halved")
+    for seed in ("0", "1"):
+        assert run("fit", *args, "--seed_everything", seed) == 0
+    found = [results(here / f"runs/no_reg/seed_{seed}") for seed in (0, 1)]
+    assert found[0]["fingerprint"] == found[1]["fingerprint"]
+    settings = found[0]["identity"]["settings"]
+    assert "tests.cases.tiny.halved" in settings.values()
+    assert "own_code.tests.cases.tiny" in settings
+    assert main(["report", "runs"]) == 0
+
+
+def test_a_last_checkpoint_of_weights_alone_is_refused(run, capsys):
+    args = callback("ModelCheckpoint", save_last=True, save_weights_only=True)
+    assert run("fit", *args) == 2
+    assert "no run could go on from such a last.ckpt; leave save_last" in capsys.readouterr().err

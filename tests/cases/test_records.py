@@ -290,6 +290,23 @@ class TestContinuing:
         assert len(results(finished)["history"]["test_curve/accuracy"]) == 3
         assert [path.name for path in finished.parent.iterdir()] == ["seed_0"]
 
+    def test_of_a_checkpoints_folder_behind_a_link_goes_on_beside_it(self, finished, run, here):
+        (finished / "checkpoints").rename(here / "scratch")
+        (finished / "checkpoints").symlink_to(here / "scratch")
+        assert run("fit", "--trainer.max_epochs", "3", "--ckpt_path", str(here / LAST)) == 0
+        assert len(results(finished)["history"]["test_curve/accuracy"]) == 3
+        assert [path.name for path in finished.parent.iterdir()] == ["seed_0"]
+
+    @pytest.mark.parametrize("named", [True, False])
+    def test_goes_on_where_a_folder_of_a_lower_number_was_removed(self, named, finished, run, here):
+        again = finished.rename(finished.with_name("seed_0_run_2"))
+        path = str(again / "checkpoints/last.ckpt") if named else "last"
+        assert run("fit", "--trainer.max_epochs", "3", "--ckpt_path", path) == 0
+        assert len(results(again)["history"]["test_curve/accuracy"]) == 3
+        assert not finished.exists()
+        assert run("fit") == 0  # anew, in the first place that is free
+        assert results(finished)["facts"]["epochs"] == 2
+
     def test_takes_the_run_that_was_cut_off_not_a_shorter_one(
         self, finished, run, here, monkeypatch
     ):
@@ -345,7 +362,8 @@ class TestInitialWeights:
         if form == "state dict":
             path = "weights.pth"
             plain = {name.removeprefix("backbone."): w for name, w in weights.items()}
-            torch.save({n: w for n, w in plain.items() if "accuracy" not in n}, path)
+            older = ("accuracy", "num_batches_tracked")  # which torch did not always write
+            torch.save({n: w for n, w in plain.items() if not n.endswith(older)}, path)
         args = ("--initial_weights", path, "--variant", "tuned", "--optimizer.lr", "0.0")
         assert run("fit", *args, "--trainer.max_epochs", "1") == 0
         tuned = torch.load(here / "runs/tuned/seed_0/checkpoints/last.ckpt", weights_only=True)

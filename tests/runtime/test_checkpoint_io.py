@@ -1,6 +1,7 @@
 import os
 from collections import deque
 
+import numpy as np
 import pytest
 import torch
 
@@ -104,6 +105,18 @@ def test_weights_that_no_load_would_read_are_refused_before_anything_is_written(
     with pytest.raises(TypeError, match=r"^penalty\._extra_state has a value .* register buffers$"):
         io.save_checkpoint({"state_dict": weights}, path)
     assert "history" not in io.load_checkpoint(path)["state_dict"]["penalty._extra_state"]
+
+
+@pytest.mark.parametrize("section", ["callbacks", "hyper_parameters", "loops"])
+def test_any_part_that_no_load_would_read_is_refused_by_name(section, io, tmp_path):
+    path = tmp_path / "last.ckpt"
+    state = checkpoint(1) | {section: {"Own": {"best": 0.5, "rows": [torch.zeros(2)]}}}
+    io.save_checkpoint(state, path)
+    assert io.load_checkpoint(path)[section]["Own"]["best"] == 0.5
+    state[section]["Own"]["best"] = np.float64(0.5)
+    with pytest.raises(TypeError, match=rf"^{section}\.Own has a value that no checkpoint is read"):
+        io.save_checkpoint(state, path)
+    assert io.load_checkpoint(path)[section]["Own"]["best"] == 0.5
 
 
 def test_what_lies_elsewhere_is_left_to_lightning(io, tmp_path, monkeypatch):

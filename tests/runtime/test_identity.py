@@ -1,7 +1,13 @@
 import inspect
+import json
+from functools import partial
+from pathlib import Path
 
 import pytest
+import torch
+import torch.nn.functional as F
 from pytorch_lightning import Trainer
+from torch import nn
 
 from regularizer_collection.runtime.identity import (
     TRAINER_KEYS_THAT_COUNT,
@@ -241,3 +247,18 @@ def test_a_class_that_moved_to_another_folder_is_the_same():
     assert now.differences(before) == []
     assert len(other.differences(now)) == 1
     assert len(foreign.differences(other)) == 1
+
+
+def test_objects_in_a_config_are_the_same_when_they_are_read_again():
+    objects = {"device": torch.device("cpu"), "norm": partial(nn.LayerNorm, eps=1e-6)}
+    objects |= {"table": Path("t.txt"), "decay": F.relu, "sizes": ((1, 2), (3, 4))}
+    init_args = CONFIG["model"]["init_args"] | objects
+    ours = identity("model", {"init_args": init_args})
+    read = Identity.from_dict(json.loads(json.dumps(ours.to_dict())))
+    assert ours.differences(read) == read.differences(ours) == []
+    assert ours.fingerprint == read.fingerprint
+    assert ours.settings["model.init_args.decay"] == "torch.nn.functional.relu"
+    other = identity("model", {"init_args": init_args | {"norm": partial(nn.LayerNorm, eps=1e-5)}})
+    assert ours.differences(other) == [
+        "model.init_args.norm.keywords.eps is 1e-06 here and 1e-05 there"
+    ]
