@@ -6,7 +6,7 @@ from regularizer_collection.runtime.atomic_write import atomic_write
 
 
 def rewrite_part(path: Path, name: str, part: str) -> None:
-    """Replaces a part of a file, as :func:`replace_part` does; its line endings stay.
+    """Replaces a part of a file, as :func:`replace_part` does, and nothing else in it.
 
     Raises:
         OSError: If the file cannot be read or written; what was there stays.
@@ -14,14 +14,15 @@ def rewrite_part(path: Path, name: str, part: str) -> None:
     """
     with path.open(newline="") as file:
         text = file.read()
-    ending = "\r\n" if "\r\n" in text else "\n"
-    changed = replace_part(text.replace("\r\n", "\n"), name, part)
+    changed = replace_part(text, name, part)
     with atomic_write(path.resolve()) as file:  # a link stays one
-        file.write(changed.replace("\n", ending))
+        file.write(changed)
 
 
 def replace_part(text: str, name: str, part: str) -> str:
     """Replaces what stands between ``<!-- name: begin -->`` and ``<!-- name: end -->``.
+
+    The part gets the line endings of the first of them.
 
     Raises:
         ValueError: If the markers are missing.
@@ -31,4 +32,6 @@ def replace_part(text: str, name: str, part: str) -> str:
     _, found_end, after = rest.partition(end)
     if not found_begin or not found_end:
         raise ValueError(f"the readme has no {begin} ... {end}; add the two lines where tables go")
-    return f"{before}{begin}\n{part}\n{end}{after}"
+    ending = "\r\n" if rest.startswith("\r\n") else "\n"
+    lines = f"\n{part}\n".replace("\n", ending)
+    return f"{before}{begin}{lines}{end}{after}"

@@ -103,7 +103,7 @@ def _differences_in_making(results: list[dict[str, Any]]) -> list[str]:
         runs_with: dict[str, list[dict[str, Any]]] = {}
         for run in results:
             runs_with.setdefault(str(run["facts"].get(key, NOT_RECORDED)), []).append(run)
-        if len(runs_with) > 1:
+        if len(runs_with.keys() - {NOT_RECORDED}) > 1:
             texts = [f"{value} ({_seeds(runs)})" for value, runs in sorted(runs_with.items())]
             notes.append(f"Networks differ in {key.replace('_', ' ')}: {'; '.join(texts)}.")
     return notes

@@ -71,12 +71,11 @@ def _interval_column(table: pd.DataFrame, digits: int) -> pd.Series:
 def _with_numbers(
     column: pd.Series, numbers: Mapping[str, int], networks: Mapping[str, int]
 ) -> pd.Series:
-    """Adds how many networks were measured, where a variant has others; 1 is told already."""
-    return pd.Series(
-        {
-            variant: f"{text} ({numbers[variant]} seeds)".strip()
-            if 1 < numbers[variant] < networks[variant]
-            else text
-            for variant, text in column.items()
-        }
-    )
+    """Adds how many networks were measured, where a variant has others."""
+    noted = {}
+    for variant, text in column.items():
+        number = numbers[variant]
+        is_part = 0 < number < networks[variant] and "(1 seed" not in text
+        seeds = f"({number} seed{'s' if number > 1 else ''})"
+        noted[variant] = f"{text} {seeds}".strip() if is_part else text
+    return pd.Series(noted)

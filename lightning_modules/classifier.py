@@ -94,6 +94,7 @@ class Classifier(LightningModule):
         self.build_lr_scheduler = lr_scheduler
         self.lr_interval = lr_interval
         self._fitted_scheduler: FractionalStepLR | None = None
+        self._logged_rare: dict[str, int] = {}
         self.seed = seed
         self.train_accuracy, self.val_accuracy, self.test_accuracy = (
             MulticlassAccuracy(num_classes, average="micro") for _ in range(3)
@@ -185,7 +186,9 @@ class Classifier(LightningModule):
         """Logs a term at the step that it is of; Lightning would repeat it at a later one."""
         interval: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         step = self.trainer.global_step
-        if interval and step // interval != (step - every_n_steps) // interval:
+        is_due = interval and step // interval != (step - every_n_steps) // interval
+        if is_due and self._logged_rare.get(name) != step:  # which may accumulate several batches
+            self._logged_rare[name] = step
             for logger in self.loggers:
                 logger.log_metrics({name: value.item()}, step)
 

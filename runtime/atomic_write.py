@@ -1,6 +1,7 @@
 """Files that are written whole or not at all."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,13 +22,15 @@ def atomic_write(path: Path) -> Iterator[TextIO]:
     Raises:
         OSError: If it cannot be written; what was there stays.
     """
-    temporary = path.with_suffix(f".tmp{len(_unfinished) or ''}")
+    temporary = path.with_name(f".{path.name}.tmp{len(_unfinished) or ''}")
     _unfinished.append(temporary)
     try:
         with temporary.open("w", newline="") as file:  # the same line endings everywhere
             yield file
             file.flush()
             os.fsync(file.fileno())
+        if path.exists():
+            shutil.copymode(path, temporary)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

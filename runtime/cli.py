@@ -8,7 +8,6 @@ from typing import Any
 
 from jsonargparse import Namespace
 from pytorch_lightning import Callback, Trainer
-from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import Logger, TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
@@ -288,7 +287,6 @@ class RegularizerCLI(LightningCLI):
                     f"trainer.callbacks has {measurement.__name__}, which every run has already; "
                     f"leave it out and give --{key}.*"
                 )
-        _refuse_partial_last(given)
         callbacks: list[Callback] = [
             StopOnNonFiniteLoss(),
             PredictionWriter(),
@@ -392,16 +390,6 @@ class RegularizerCLI(LightningCLI):
         sections = earlier["measurements"].keys() - {"cut_off"}
         lost = sections - measurements.keys() if is_alike else ()
         return missing > missed_before or bool(lost)
-
-
-def _refuse_partial_last(callbacks: Sequence[Any]) -> None:
-    """Refuses a last.ckpt of weights alone in the place of the one from which a run goes on."""
-    for own in (c for c in callbacks if isinstance(c, ModelCheckpoint) and c.dirpath is None):
-        if own.save_last and own.save_weights_only:
-            raise ValueError(
-                "a ModelCheckpoint has save_last and save_weights_only: no run could go on from "
-                "such a last.ckpt; leave save_last out, or give it another dirpath"
-            )
 
 
 def _newest_that_is_whole(folder: Path) -> dict[str, Any] | None:

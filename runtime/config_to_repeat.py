@@ -17,12 +17,16 @@ def config_to_repeat(dumped: str) -> str:
         dumped: Config as jsonargparse writes it.
     """
     config = yaml.safe_load(dumped) | {"ckpt_path": None}
-    return yaml.safe_dump(_written(config), sort_keys=False)
+    return yaml.safe_dump(_written(config), sort_keys=False, allow_unicode=True)
 
 
 def _written(value: Any) -> Any:
     if isinstance(value, dict):
-        return {k: _written(v) for k, v in value.items() if not str(v).startswith(_NOT_WRITTEN)}
+        return {key: _written(item) for key, item in value.items() if _is_written(item)}
     if isinstance(value, list):
-        return [_written(item) for item in value]
+        return [_written(item) for item in value if _is_written(item)]
     return value
+
+
+def _is_written(value: Any) -> bool:
+    return not str(value).startswith(_NOT_WRITTEN)

@@ -29,8 +29,18 @@ class LastCheckpoint(ModelCheckpoint):
         self._after_save = after_save or (lambda trainer: None)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Counts what a run continues from as saved."""
+        """Counts what a run continues from as saved.
+
+        Raises:
+            ValueError: If another callback writes weights alone to the same file.
+        """
         super().on_train_start(trainer, pl_module)
+        for other in trainer.checkpoint_callbacks:
+            if isinstance(other, ModelCheckpoint) and _overwrites(other, self):
+                raise ValueError(
+                    "a ModelCheckpoint has save_last and save_weights_only, and from such a "
+                    "last.ckpt no run could go on; leave save_last out, or give it another dirpath"
+                )
         self._last_global_step_saved = trainer.global_step
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -61,3 +71,9 @@ class LastCheckpoint(ModelCheckpoint):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restores nothing: the paths are those of this run's folder."""
+
+
+def _overwrites(other: ModelCheckpoint, own: LastCheckpoint) -> bool:
+    """Tells whether a callback replaces the run's own checkpoint by one without its optimizer."""
+    is_there = Path(other.dirpath or "").resolve() == Path(own.dirpath or "").resolve()
+    return is_there and bool(other.save_last) and other.save_weights_only

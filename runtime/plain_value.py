@@ -14,9 +14,12 @@ def plain_value(value: Any) -> Any:
         value: A value of a config, which may hold others.
     """
     if isinstance(value, Enum):
-        return value.name
-    if value is None or isinstance(value, bool | int | float | str):
+        return plain_value(value.value) if isinstance(value, int | str) else value.name
+    if value is None or isinstance(value, bool):
         return value
+    for cls in (int, float, str):  # of which jsonargparse and numpy have subclasses
+        if isinstance(value, cls):
+            return cls(value)
     if isinstance(value, Mapping):
         return {key: plain_value(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -28,4 +31,4 @@ def plain_value(value: Any) -> Any:
         return plain_value(parts)
     if hasattr(value, "__qualname__") and hasattr(value, "__module__"):
         return f"{value.__module__}.{value.__qualname__}"
-    return re.sub(r" at 0x[0-9a-f]+", "", str(value))
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", str(value))

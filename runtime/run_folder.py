@@ -74,9 +74,11 @@ def folder_to_fit(
                 f"--ckpt_path continues only the same run, and {checkpoint} is of another: "
                 f"{'; '.join(differences)}; to begin with its weights give --initial_weights"
             )
-        own = Path(checkpoint).absolute().parent.parent.resolve()  # of a root that is a link, too
+        # The file, its folder or the root may be a link.
+        path = Path(checkpoint)
+        own = {path.resolve().parent.parent, path.absolute().parent.parent.resolve()}
         for folder in folders:
-            if folder.resolve() == own:
+            if folder.resolve() in own:
                 return folder
     numbered = (_numbered(root, identity, number) for number in count(1))
     return next(f for f in numbered if not f.exists() or _may_begin_in(f, identity))

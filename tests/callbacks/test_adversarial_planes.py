@@ -79,6 +79,19 @@ def test_an_image_without_a_class_is_counted_and_has_no_boundary(make_trainer, t
     assert record["values"]["boundary_density"] == [0.0] * 4
 
 
+def test_points_without_a_class_around_an_image_are_counted(make_trainer, tiny_data):
+    class NotFinite(Ball):
+        def forward(self, images):
+            beyond = images.flatten(1).norm(dim=1, keepdim=True) > self.radius + 5
+            return super().forward(images).masked_fill(beyond, float("nan"))
+
+    tiny_data.setup("test")
+    norms = tiny_data.normalize(tiny_data.images_and_labels("test")[0]).flatten(1).norm(dim=1)
+    with pytest.warns(UserWarning, match="points without a class"):
+        record, _ = measured(make_trainer, tiny_data, NotFinite(norms.max().item() - 2))
+    assert all(0 < count < 101**2 for count in record["values"]["non_finite"])
+
+
 def test_the_first_direction_is_the_attacks_and_both_are_orthonormal():
     toward = torch.randn(3, 4, 4, generator=torch.Generator().manual_seed(0)).double()
     first, second = _directions(toward, 7)

@@ -117,6 +117,10 @@ def test_shuffled_images_are_not_of_the_first_class_alone(tiny_data):
     ]
     assert len(set(found)) == 10
     assert max(found) > 20
+    tiny_data._splits["test"] = images, labels  # not sorted, of which the first ones are as good
+    foreign = dict(Calibration(num_foreign=10)._foreign(tiny_data))["shuffled_blocks"]
+    for image, first in zip(foreign, images[:10], strict=True):
+        assert torch.equal(image.flatten().sort().values, first.flatten().sort().values)
 
 
 def test_nothing_is_recorded_where_a_logit_is_not_finite(make_trainer, tiny_data):

@@ -18,6 +18,7 @@ from regularizer_collection.lightning_modules import JacobianClassifier, NoRegCl
 from tests.cases.conftest import results
 
 FOLDER = "runs/no_reg/seed_0"
+LAST = f"{FOLDER}/checkpoints/last.ckpt"
 PLATEAU = "pytorch_lightning.cli.ReduceLROnPlateau"
 ADAM = ("--optimizer", "torch.optim.Adam")
 ALLOWED = ("--allow_imports", "tests")
@@ -201,4 +202,6 @@ def test_seeds_of_a_schedule_of_ones_own_belong_together(run, here, capsys):
 def test_a_last_checkpoint_of_weights_alone_is_refused(run, capsys):
     args = callback("ModelCheckpoint", save_last=True, save_weights_only=True)
     assert run("fit", *args) == 2
-    assert "no run could go on from such a last.ckpt; leave save_last" in capsys.readouterr().err
+    assert "from such a last.ckpt no run could go on; leave save_last" in capsys.readouterr().err
+    assert run("fit", *args, "--trainer.callbacks.dirpath", "elsewhere") == 0
+    assert "optimizer_states" in torch.load(LAST, weights_only=True)

@@ -290,6 +290,12 @@ class TestContinuing:
         assert len(results(finished)["history"]["test_curve/accuracy"]) == 3
         assert [path.name for path in finished.parent.iterdir()] == ["seed_0"]
 
+    def test_of_a_checkpoint_behind_a_link_goes_on_in_its_folder(self, finished, run, here):
+        (here / "resume.ckpt").symlink_to(here / LAST)
+        assert run("fit", "--trainer.max_epochs", "3", "--ckpt_path", "resume.ckpt") == 0
+        assert len(results(finished)["history"]["test_curve/accuracy"]) == 3
+        assert [path.name for path in finished.parent.iterdir()] == ["seed_0"]
+
     def test_of_a_checkpoints_folder_behind_a_link_goes_on_beside_it(self, finished, run, here):
         (finished / "checkpoints").rename(here / "scratch")
         (finished / "checkpoints").symlink_to(here / "scratch")

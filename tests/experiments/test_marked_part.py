@@ -24,6 +24,17 @@ def test_a_file_keeps_its_line_endings(ending, tmp_path):
     assert path.read_bytes() == NEW.replace("\n", ending).encode()
 
 
+def test_nothing_else_of_the_file_changes_nor_one_beside_it(tmp_path):
+    path, beside = tmp_path / "notes.md", tmp_path / "notes.tmp"
+    path.write_bytes(b"one stray\r\n" + TEXT.encode())
+    path.chmod(0o600)
+    beside.write_text("a user's")
+    rewrite_part(path, "a", "new\nlines")
+    assert path.read_bytes() == b"one stray\r\n" + NEW.encode()
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert beside.read_text() == "a user's"
+
+
 def test_a_link_stays_one(tmp_path):
     path, link = tmp_path / "notes.md", tmp_path / "link.md"
     path.write_text(TEXT)

@@ -61,6 +61,16 @@ def test_finished_runs_are_skipped(study, capsys):
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
+def test_a_study_that_goes_on_gives_each_run_the_threads_of_before(study, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "regularizer_collection.experiments.study.number_of_jobs",
+        lambda jobs, runs: asked.append(len(runs)) or 1,
+    )
+    assert main(command(study)) == 0  # of which nothing is left to do
+    assert asked == [4]
+
+
 def test_a_study_side_by_side_that_was_killed_ends_with_the_same_tables(study, tmp_path):
     log = (tmp_path / "log").open("w")
     side_by_side = [*command(tmp_path), "--jobs", "2"]

@@ -302,6 +302,25 @@ def test_a_penalty_of_every_nth_step_is_logged_at_the_steps_it_is_of(tiny_data, 
     assert seen["train/loss"] == seen["train/cross_entropy"]
 
 
+def test_a_rare_penalty_is_logged_once_a_step_however_many_batches_it_has(tiny_data, make_trainer):
+    steps = []
+
+    class Written(Notes):
+        def log_metrics(self, metrics, step=None):
+            steps.extend([step] * ("train/sum" in metrics))
+
+    class Sum(Penalty):
+        def value(self, logits, images, targets, step):
+            return logits.sum() * 0
+
+    model = NoRegClassifier(
+        backbone=linear_backbone(), optimizer=sgd, regularizers=[Sum(1.0, every_n_steps=2)]
+    )
+    options = {"max_steps": 6, "accumulate_grad_batches": 3, "log_every_n_steps": 1}
+    make_trainer(logger=Written(), **options).fit(model, tiny_data)
+    assert steps == [0, 2, 4]
+
+
 def test_hyperparameters_are_what_a_regularizer_keeps_of_its_arguments():
     class Own(Penalty):
         def __init__(self, coefficient=0.1, ceiling=10.0, renamed=1, **kwargs):

@@ -17,6 +17,7 @@ from regularizer_collection.regularizers import (
     penalty_gradient_ratio,
     regularized_loss,
 )
+from tests.regularizers.conftest import batch as double_batch
 from tests.regularizers.conftest import linear
 
 
@@ -233,3 +234,21 @@ def test_two_of_one_class_draw_other_numbers():
     assert twice.std().item() == pytest.approx(0.05 * 2**0.5, rel=0.05)
     alone = noise[0].transform(images, labels, Step(None, 5))[0]
     assert torch.equal(once, alone)  # the first draws what one alone does
+
+
+def test_two_penalties_of_one_class_draw_other_projections_and_wrap_knows_its_number():
+    network, (images, labels) = linear(), double_batch()
+    twins = [JacobianPenalty(1.0), JacobianPenalty(1.0)]
+    seen = []
+
+    class Wrapping(Regularizer):
+        def wrap(self, loss, step):
+            seen.append(step.twin)
+            return loss
+
+    regularizers = [*twins, Wrapping(), Wrapping()]
+    penalties = regularized_loss(network, regularizers, images, labels, Step(network, 5)).penalties
+    assert penalties["jacobian_penalty"] != penalties["jacobian_penalty_2"]
+    alone = regularized_loss(network, twins[:1], images, labels, Step(network, 5)).penalties
+    assert penalties["jacobian_penalty"] == alone["jacobian_penalty"]
+    assert sorted(seen) == [0, 1]

@@ -119,6 +119,12 @@ def test_any_part_that_no_load_would_read_is_refused_by_name(section, io, tmp_pa
     assert io.load_checkpoint(path)[section]["Own"]["best"] == 0.5
 
 
+def test_parts_in_lists_are_tried_too(io, tmp_path):
+    state = checkpoint(1) | {"optimizer_states": [{"state": {0: {"step": np.float64(1.0)}}}]}
+    with pytest.raises(TypeError, match=r"^optimizer_states has a value that no checkpoint"):
+        io.save_checkpoint(state, tmp_path / "last.ckpt")
+
+
 def test_what_lies_elsewhere_is_left_to_lightning(io, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     checkpoint = {"state_dict": {"w": torch.arange(3)}}

@@ -20,6 +20,11 @@ trainer:
     init_args:
       lrs: 1.0e-05
       device: Unable to serialize instance cpu
+      others: [1, Unable to serialize instance x]
 """
     (callback,) = yaml.safe_load(config_to_repeat(dumped))["trainer"]["callbacks"]
-    assert callback == {"class_path": "SWA", "init_args": {"lrs": 1e-05}}
+    assert callback == {"class_path": "SWA", "init_args": {"lrs": 1e-05, "others": [1]}}
+
+
+def test_names_stay_readable():
+    assert "variant: größe" in config_to_repeat("variant: größe\n")

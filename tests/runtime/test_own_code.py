@@ -1,6 +1,7 @@
 import hashlib
 import inspect
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,8 @@ def test_each_file_that_defines_what_a_config_names_is_hashed_wherever_it_is_nam
         {"class_path": "own_losses.Loss"},
         {"regularizers": [{"class_path": "own_losses.Loss", "init_args": {}}]},
         {"backbone": "own_losses.Loss"},
+        {"loss": sys.modules["own_losses"].Loss},  # an object, as a function in a config is
+        {"loss": partial(sys.modules["own_losses"].Loss, 1)},
     ):
         assert own_code_hashes({"model": config}) == expected
 
