@@ -59,7 +59,8 @@ def run_study(
         ray_address: Address of a Ray cluster; None starts Ray on this machine.
         cpus_per_run: CPUs that Ray reserves for a run.
         gpus_per_run: GPUs that Ray reserves for a run, or the share of one.
-        options: Further arguments of every ``cli.py fit``.
+        options: Further arguments of every ``cli.py fit``, as a list; each can be given by itself,
+            too: ``--data MyData --optimizer.lr 0.01``.
 
     Returns:
         Number of runs that failed.

@@ -17,7 +17,7 @@ from lightning_fabric.utilities.cloud_io import _load as pl_load
 from pytorch_lightning import Callback, LightningModule
 from pytorch_lightning.callbacks import GradientAccumulationScheduler
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable, ReduceLROnPlateau
-from pytorch_lightning.utilities import rank_zero_warn
+from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 from torchmetrics import MeanMetric
@@ -31,6 +31,7 @@ from regularizer_collection.functional.pixels import PixelSpace
 from regularizer_collection.functional.seeding import derive_seed
 from regularizer_collection.lightning_modules.fractional_step_lr import FractionalStepLR
 from regularizer_collection.regularizers import (
+    Penalty,
     Regularizer,
     Step,
     Terms,
@@ -131,12 +132,30 @@ class Classifier(LightningModule):
             )
 
     def on_train_start(self) -> None:
-        """Fits the schedule to a length that a callback has changed since: BatchSizeFinder, say."""
+        """Fits the schedule to a length that a callback has changed since: BatchSizeFinder, say.
+
+        Says so where a penalty is still rising when the training ends.
+        """
+        self._tell_long_warm_ups()
         scheduler = self.lr_schedulers()
         if isinstance(scheduler, FractionalStepLR) and scheduler is self._fitted_scheduler:
             state = scheduler.state_dict()
             scheduler.set_total_steps(self._schedule_length())
             scheduler.load_state_dict(state)  # a resumed run may have passed other milestones
+
+    def _tell_long_warm_ups(self) -> None:
+        steps = self.trainer.estimated_stepping_batches
+        for name, regularizer, _ in name_regularizers(self._regularizers()):
+            if not isinstance(regularizer, Penalty):
+                continue
+            own = regularizer.warmup_steps
+            warmup = self.penalty_warmup_steps if own is None else own
+            if warmup > steps:
+                key = "penalty_warmup_steps" if own is None else "warmup_steps"
+                rank_zero_info(
+                    f"{name} rises over {warmup} steps, and the run has {steps:.0f}, so that it "
+                    f"ends at {steps / warmup:.1%} of its weight; give a lower {key}"
+                )
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Sets the random state of this batch."""

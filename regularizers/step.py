@@ -130,6 +130,7 @@ class Step:
         if self.pixels is None:
             raise ValueError(
                 f"{user} works on pixels, and the data does not tell how images are normalised; "
-                "give a data module with mean and std"
+                "give a data module with mean and std, or in a loop of your own "
+                "Step(..., pixels=PixelSpace(mean, std))"
             )
         return self.pixels

@@ -324,8 +324,15 @@ class RegularizerCLI(LightningCLI):
         if path and not self.record.has_trained:  # averages of weights go on from others
             self.model.load_state_dict(_load(path)["state_dict"])
         self.record.note_weights(self.trainer, self.model.state_dict())
+        self._say_what_stopped_it()
         self.trainer.test(self.model, datamodule=self.datamodule)
         self._leave_results(self.identity, self.record.facts)
+
+    def _say_what_stopped_it(self) -> None:
+        facts = self.record.facts
+        is_early = facts.get("stopped_by") not in ("max_epochs", "max_steps", None)
+        if is_early and self.record.has_trained and self.trainer.is_global_zero:
+            print(f"Stopped by {facts['stopped_by']} after {facts['steps']} steps.", flush=True)
 
     def _say_how_to_test(self) -> None:
         checkpoint = self.run_folder / "checkpoints" / "last.ckpt"

@@ -675,6 +675,13 @@ class TestFacts:
         facts = results(here / "runs" / RUN)["facts"]
         assert (facts["stopped_by"], facts["epochs"]) == ("early stopping", 2)
 
+    def test_of_early_stopping_is_told(self, run, capsys):
+        early = ("--trainer.callbacks", "EarlyStopping", "--trainer.callbacks.monitor", "lr")
+        assert run("fit", *early, "--trainer.callbacks.stopping_threshold", "9") == 0
+        assert "\nStopped by early stopping after 3 steps.\n" in capsys.readouterr().out
+        assert run("fit", "--variant", "whole") == 0
+        assert "Stopped" not in capsys.readouterr().out
+
     def test_of_early_stopping_in_the_first_epoch(self, run, here):
         early = ("--trainer.callbacks", "EarlyStopping", "--trainer.callbacks.monitor", "lr")
         args = (*early, "--trainer.callbacks.stopping_threshold", "9", "--trainer.max_epochs", "3")

@@ -29,6 +29,7 @@ from regularizer_collection.lightning_modules import (
     classifier,
 )
 from regularizer_collection.regularizers import (
+    JacobianPenalty,
     LabelSmoothing,
     Penalty,
     Regularizer,
@@ -319,6 +320,31 @@ def test_a_rare_penalty_is_logged_once_a_step_however_many_batches_it_has(tiny_d
     options = {"max_steps": 6, "accumulate_grad_batches": 3, "log_every_n_steps": 1}
     make_trainer(logger=Written(), **options).fit(model, tiny_data)
     assert steps == [0, 2, 4]
+
+
+@pytest.mark.parametrize(
+    ("own", "of_model", "told"),
+    [
+        (500, 0, "ends at 0.6% of its weight; give a lower warmup_steps"),
+        (None, 300, "penalty rises over 300 steps, and the run has 3, so that it ends at 1.0%"),
+        (0, 300, None),
+        (3, 300, None),
+    ],
+)
+def test_a_penalty_that_is_still_rising_at_the_end_is_told(
+    own, of_model, told, tiny_data, make_trainer, caplog
+):
+    model = NoRegClassifier(
+        backbone=linear_backbone(),
+        optimizer=sgd,
+        regularizers=[JacobianPenalty(warmup_steps=own)],
+        penalty_warmup_steps=of_model,
+    )
+    with caplog.at_level("INFO"):
+        make_trainer(max_steps=3).fit(model, tiny_data)
+    messages = [message for message in caplog.messages if "of its weight" in message]
+    assert len(messages) == (told is not None)
+    assert told is None or told in messages[0]
 
 
 def test_hyperparameters_are_what_a_regularizer_keeps_of_its_arguments():
