@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Literal
 
+import torch.distributed as dist
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_info
 
@@ -87,6 +88,9 @@ class Evaluation(Measurement):
         """Measures the cheap planes after every n-th epoch, if asked to."""
         if self.every_n_epochs and (trainer.current_epoch + 1) % self.every_n_epochs == 0:
             cheap = [plane_set for plane_set in self.plane_sets if plane_set.is_cheap]
+            if trainer.world_size > 1:  # until the next forward pass each has statistics of its own
+                for buffer in pl_module.buffers():
+                    dist.broadcast(buffer, 0)
             self._evaluate(cheap, trainer, pl_module, "test_curve")
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

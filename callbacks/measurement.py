@@ -69,7 +69,8 @@ class Measurement(Callback):
     A subclass draws its items from a seed, measures each with :meth:`measure_each`, and leaves what
     it found in :attr:`record`, which becomes a section of the run's results.
 
-    Ctrl-C ends the measurement with what is done, in a training all of it; SIGTERM the whole test.
+    On one process Ctrl-C ends the measurement with what is done, in a training all of it; SIGTERM
+    ends the whole test.
 
     Attributes:
         record: What was found; empty where nothing was measured.

@@ -42,7 +42,9 @@ class PredictionWriter(Callback):
             index = loader.shares()[batch_idx]
         else:
             before = sum(len(earlier) for earlier, _ in self._share)
-            index = torch.arange(before, before + len(outputs))
+            # As Lightning shares the images of any other loader out.
+            number = torch.arange(before, before + len(outputs))
+            index = trainer.global_rank + trainer.world_size * number
         self._share.append((index, outputs.float().cpu()))
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -181,7 +181,13 @@ class ImageDataModule(LightningDataModule):
                 f"the {split} split has {len(labels)} images for {world_size} processes; give at "
                 "least 2 for each"
             )
-        return BatchLoader(images, labels, self.batch_size, **options)
+        loader = BatchLoader(images, labels, self.batch_size, **options)
+        if len(labels) // len(loader) < world_size:
+            raise ValueError(
+                f"batch_size is {self.batch_size}, and a batch of the {len(labels)} images of the "
+                f"{split} split has fewer than {world_size} processes need; give a larger one"
+            )
+        return loader
 
     def _position_of(self, loader: BatchLoader) -> tuple[int, int]:
         """Returns epoch and first batch: within an epoch only for what the trainer trains on.

@@ -216,7 +216,8 @@ class Classifier(LightningModule):
         if any(type(r).wrap is not Regularizer.wrap for r in self._regularizers()):
             return  # the loss is another than the sum of these terms, whose graph may be gone
         try:
-            ratio = penalty_gradient_ratio(terms, self.backbone.parameters())
+            weights = self.backbone.parameters()
+            ratio = penalty_gradient_ratio(terms, weights, self.trainer.world_size)
         except RuntimeError as error:  # a compiled backbone may give its gradients but once
             rank_zero_warn(f"train/penalty_gradient_ratio is left out: {error}")
             return
@@ -390,7 +391,12 @@ class Classifier(LightningModule):
         checkpoint["regularizers"] = [type(r).__name__ for r in self.regularizers]
         progress = self.trainer.fit_loop.epoch_loop.batch_progress
         if progress.current.ready and not progress.is_last_batch:
-            checkpoint["train_accuracy"] = dict(self.train_accuracy.metric_state)
+            counts = self.train_accuracy.metric_state
+            so_far = {name: torch.as_tensor(count).clone() for name, count in counts.items()}
+            if self.trainer.world_size > 1:
+                for count in so_far.values():
+                    dist.all_reduce(count)
+            checkpoint["train_accuracy"] = so_far
 
     @classmethod
     def load_from_checkpoint(
@@ -433,7 +439,8 @@ class Classifier(LightningModule):
         if self._trainer is None:  # load_from_checkpoint
             self._leave_out_lacking_regularizers(checkpoint)
         for name, count in checkpoint.get("train_accuracy", {}).items():
-            setattr(self.train_accuracy, name, count.to(self.device))
+            share = count if self.global_rank == 0 else torch.zeros_like(count)  # of all processes
+            setattr(self.train_accuracy, name, share.to(self.device))
 
     def _leave_out_lacking_regularizers(self, checkpoint: dict[str, Any]) -> None:
         trained = checkpoint.get("regularizers", [])

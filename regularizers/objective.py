@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -89,7 +90,9 @@ def regularized_loss(
     return Terms(total, *evaluations[0], targets)
 
 
-def penalty_gradient_ratio(terms: Terms, parameters: Iterable[Tensor]) -> Tensor:
+def penalty_gradient_ratio(
+    terms: Terms, parameters: Iterable[Tensor], world_size: int = 1
+) -> Tensor:
     """Computes ||gradient of all penalties|| / ||gradient of the cross-entropy||.
 
     Above 1 the penalties outweigh the cross-entropy; then the weights of a first layer can blow up.
@@ -97,12 +100,17 @@ def penalty_gradient_ratio(terms: Terms, parameters: Iterable[Tensor]) -> Tensor
     Args:
         terms: Terms of a step whose loss is their sum, before ``backward``.
         parameters: Weights that the gradients are taken of.
+        world_size: Number of processes, whose gradients are summed.
     """
     weights = [parameter for parameter in parameters if parameter.requires_grad]
 
     def norm(loss: Tensor) -> Tensor:
         gradients = torch.autograd.grad(loss, weights, retain_graph=True, allow_unused=True)
-        return torch.stack([g.norm() for g in gradients if g is not None]).norm()
+        found = [gradient for gradient in gradients if gradient is not None]
+        if world_size > 1:
+            for gradient in found:
+                dist.all_reduce(gradient)
+        return torch.stack([gradient.norm() for gradient in found]).norm()
 
     penalty = norm(torch.stack([*terms.penalties.values()]).sum())
     return penalty / norm(terms.cross_entropy)

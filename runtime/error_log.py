@@ -6,6 +6,7 @@ from pathlib import Path
 
 import yaml
 from jsonargparse import ArgumentError
+from pytorch_lightning.utilities import rank_zero_only
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 import regularizer_collection
@@ -32,14 +33,16 @@ def leave_traceback(error: Exception, folder: Path | None = None) -> Path | None
         folder: Folder of the run; None takes the system's for temporary files.
 
     Returns:
-        The path of the file, ``error.log`` in the folder, or None where none was needed.
+        The path of the file, ``error.log`` in the folder (``error_rank_1.log`` of a second
+        process), or None where none was needed.
     """
     is_told = isinstance(error, _RAISED_HERE) and _is_ours(error)
     if isinstance(error, _SELF_EXPLAINING) or is_out_of_memory(str(error)) or is_told:
         return None
     text = "".join(traceback.format_exception(error))
     if folder is not None and folder.is_dir():
-        path = folder / "error.log"
+        rank = rank_zero_only.rank  # type: ignore[attr-defined]
+        path = folder / (f"error_rank_{rank}.log" if rank else "error.log")
         path.write_text(text)
         return path
     with tempfile.NamedTemporaryFile("w", prefix="error_", suffix=".log", delete=False) as file:

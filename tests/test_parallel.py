@@ -31,6 +31,7 @@ from regularizer_collection.lightning_modules import (
     SVBClassifier,
     SyncBatchNorm,
 )
+from regularizer_collection.regularizers import penalty_gradient_ratio
 
 
 @pytest.fixture(autouse=True)
@@ -128,7 +129,7 @@ SETTINGS = {
 }
 
 
-def train(model, folder, devices, accumulate=1, plugins=(), train_size=80):
+def train(model, folder, devices, accumulate=1, plugins=(), train_size=80, callbacks=()):
     """Takes 20 steps of at most 8 samples; returns the trainer, the weights and what was logged."""
     folder.mkdir()
     trainer = Trainer(
@@ -138,6 +139,7 @@ def train(model, folder, devices, accumulate=1, plugins=(), train_size=80):
         max_epochs=2,
         accumulate_grad_batches=accumulate,
         plugins=list(plugins),
+        callbacks=list(callbacks),
         default_root_dir=str(folder),
         logger=False,
         enable_checkpointing=False,
@@ -174,6 +176,60 @@ def test_two_processes_equal_one(cls, tmp_path):
     torch.testing.assert_close(two_weights, one_weights, rtol=1e-6, atol=1e-6)
     assert two_metrics["test/accuracy"] == one_metrics["test/accuracy"]
     assert two_metrics["test/loss"] == pytest.approx(one_metrics["test/loss"], rel=1e-6)
+
+
+class RecordingMore(RecordingJacobian):
+    """Keeps what a checkpoint in mid-epoch counts, and how penalty and loss compare."""
+
+    def on_train_start(self):
+        super().on_train_start()
+        self.logged |= {"ratio": [], "counts": []}
+
+    def _log_terms(self, terms):
+        super()._log_terms(terms)
+        ratio = penalty_gradient_ratio(terms, self.backbone.parameters(), self.trainer.world_size)
+        self.logged["ratio"].append(ratio.item())
+
+    def on_train_batch_end(self, outputs, batch, batch_idx):
+        if batch_idx == 4:
+            checkpoint = {}
+            self.on_save_checkpoint(checkpoint)
+            counts = checkpoint["train_accuracy"]
+            self.logged["counts"].append(sum(count.sum().item() for count in counts.values()))
+            self.on_load_checkpoint(checkpoint)  # after which the processes have as many together
+            checkpoint = {}
+            self.on_save_checkpoint(checkpoint)
+            again = checkpoint["train_accuracy"]
+            assert all(torch.equal(again[name], counts[name]) for name in counts)
+
+
+def test_two_processes_count_and_compare_what_one_does(tmp_path):
+    def run(devices):
+        model = RecordingMore(backbone=backbone(), optimizer=SGD, lambda_jacobian=0.1)
+        return train(model, tmp_path / str(devices), devices)[2]
+
+    one, two = run(devices=1), run(devices=2)
+    assert two["ratio"] == pytest.approx(one["ratio"], rel=1e-4)
+    assert two["counts"] == one["counts"]
+    assert len(one["counts"]) == 2
+
+
+class RecordingBuffers(Recording, NoRegClassifier):
+    """Looks at the running statistics after what is measured at the end of an epoch."""
+
+    def on_train_epoch_end(self):
+        super().on_train_epoch_end()
+        statistics = self.backbone[1].running_mean
+        for gathered in self.all_gather(statistics).view(-1, len(statistics)):
+            assert torch.equal(gathered, statistics)
+
+
+def test_all_processes_measure_one_network_after_an_epoch(tmp_path):
+    network = backbone()
+    network[1] = nn.BatchNorm2d(8)
+    model = RecordingBuffers(backbone=network, optimizer=SGD)
+    evaluation = Evaluation(plane_sets=[Segments(num_planes=2, resolution=3)], every_n_epochs=1)
+    train(model, tmp_path / "two", 2, callbacks=[evaluation])
 
 
 def test_two_processes_equal_one_where_batches_are_not_shared_evenly(tmp_path):

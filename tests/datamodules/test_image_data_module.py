@@ -1,4 +1,5 @@
 import warnings
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -67,6 +68,15 @@ def test_of_rare_classes_as_large_a_share_is_held_out_as_of_others(val_size):
     for number, of_class in zip(held_out.tolist(), (100, 100, 5, 1), strict=True):
         assert abs(number - val_size * of_class) <= 1.5
     assert data.images_and_labels("train")[1].bincount(minlength=4).min() > 0
+
+
+def test_a_batch_that_has_no_image_for_a_process_is_refused():
+    data = Counted(batch_size=2)
+    data.setup("fit")
+    data._splits["train"] = tuple(part[:9] for part in data._splits["train"])
+    data.trainer = SimpleNamespace(global_rank=0, world_size=2, overfit_batches=0)
+    with pytest.raises(ValueError, match="batch_size is 2, and a batch of the 9 images of"):
+        data.train_dataloader()
 
 
 def test_every_class_keeps_an_image_to_train_on_as_long_as_there_are_enough():
