@@ -114,7 +114,8 @@ class Run:
             return differences
         record = read_record(self.folder)
         if record is None:
-            return self._trained_otherwise()  # by a run of which the results alone were kept
+            results = read_results(self.folder / NAME)  # of a run of which they alone were kept
+            return [] if results is None else self._trained_otherwise(results)
         identity = self.identity
         if differences := part_of_the_test(self.folder, identity):
             return differences
@@ -151,14 +152,13 @@ class Run:
         if results is None or self.measured_otherwise():
             return False
         # Where a longer run was begun, the results are still those of the shorter one.
-        if self._trained_otherwise():
+        if self._trained_otherwise(results):
             return False
         return num_missing(results["measurements"]) == 0
 
-    def _trained_otherwise(self) -> list[str]:
-        """Names what differs in how the network of the results in the folder was trained."""
-        results = read_results(self.folder / NAME)
-        if results is None or "settings" not in results["identity"]:
+    def _trained_otherwise(self, results: dict[str, Any]) -> list[str]:
+        """Names what differs in how the network of the results was trained."""
+        if "settings" not in results["identity"]:
             return []
         return self.identity.differences(Identity.from_dict(results["identity"]))
 

@@ -148,10 +148,9 @@ class Classifier(LightningModule):
         for name, regularizer, _ in name_regularizers(self._regularizers()):
             if not isinstance(regularizer, Penalty):
                 continue
-            own = regularizer.warmup_steps
-            warmup = self.penalty_warmup_steps if own is None else own
+            warmup = regularizer.resolved_warmup_steps(self.penalty_warmup_steps)
             if warmup > steps:
-                key = "penalty_warmup_steps" if own is None else "warmup_steps"
+                key = "warmup_steps" if regularizer.warmup_steps else "penalty_warmup_steps"
                 rank_zero_info(
                     f"{name} rises over {warmup} steps, and the run has {steps:.0f}, so that it "
                     f"ends at {steps / warmup:.1%} of its weight; give a lower {key}"

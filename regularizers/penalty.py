@@ -43,11 +43,15 @@ class Penalty(Regularizer):
     def value(self, logits: Tensor, images: Tensor, targets: Tensor, step: Step) -> Tensor:
         """Computes what is penalised, a scalar; the arguments are those of :meth:`penalty`."""
 
+    def resolved_warmup_steps(self, default: int) -> int:
+        """Returns in how many optimizer steps the weight rises, where the run sets a default."""
+        return default if self.warmup_steps is None else self.warmup_steps
+
     def weight(self, step: Step) -> float:
         """Returns the factor of :meth:`value` in this step."""
         if (step.global_step or step.index) % self.every_n_steps:
             return 0.0
-        warmup = step.penalty_warmup_steps if self.warmup_steps is None else self.warmup_steps
+        warmup = self.resolved_warmup_steps(step.penalty_warmup_steps)
         ramp = min(1.0, step.global_step / warmup) if warmup else 1.0
         return self.every_n_steps * self.coefficient * ramp
 

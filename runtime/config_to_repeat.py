@@ -29,4 +29,4 @@ def _written(value: Any) -> Any:
 
 
 def _is_written(value: Any) -> bool:
-    return not str(value).startswith(_NOT_WRITTEN)
+    return not (isinstance(value, str) and value.startswith(_NOT_WRITTEN))
