@@ -1,5 +1,6 @@
 """The base of what is measured of a trained network."""
 
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
+from regularizer_collection.callbacks.deferred_signals import DeferredSignals
 from regularizer_collection.callbacks.measured_parts import MeasuredParts
 from regularizer_collection.datamodules.current_datamodule import current_datamodule
 from regularizer_collection.datamodules.image_data_module import ImageDataModule
@@ -23,6 +25,8 @@ from regularizer_collection.functional.pixels import PixelSpace
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
+
+_ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 class Subject(NamedTuple):
@@ -69,8 +73,8 @@ class Measurement(Callback):
     A subclass draws its items from a seed, measures each with :meth:`measure_each`, and leaves what
     it found in :attr:`record`, which becomes a section of the run's results.
 
-    On one process Ctrl-C ends the measurement with what is done, in a training all of it; SIGTERM
-    ends the whole test.
+    Ctrl-C ends the measurement with what is done, in a training all of it; SIGTERM ends the whole
+    test.
 
     Attributes:
         record: What was found; empty where nothing was measured.
@@ -145,10 +149,17 @@ class Measurement(Callback):
         share = range(trainer.global_rank, len(items), trainer.world_size)
         values: dict[int, Value] = {}
         is_quiet = trainer.progress_bar_callback is None or trainer.global_rank > 0
-        with _progress(disable=is_quiet) as bar:
+        # A training of several processes answers signals itself, all of them at once.
+        is_shared_test = trainer.testing and trainer.world_size > 1
+        with (
+            DeferredSignals(_ENDING if is_shared_test else ()) as signals,
+            _progress(disable=is_quiet) as bar,
+        ):
             task = bar.add_task(title, total=len(share))
             try:
                 for number in share if not self.is_interrupted else ():
+                    if signals.noted:
+                        break
                     if trainer.testing and trainer.received_sigterm:
                         raise SIGTERMException  # Lightning asks between batches alone
                     kept = None if parts is None else parts.load(number)
@@ -160,15 +171,29 @@ class Measurement(Callback):
                 if not trainer.testing:  # part of an epoch's curve would look like a whole
                     raise
                 self.is_interrupted = True
-        if trainer.world_size > 1:
-            shares: list[Any] = [None] * trainer.world_size
-            torch.distributed.all_gather_object(shares, values)
-            values = {number: value for part in shares for number, value in part.items()}
+            if trainer.world_size > 1:
+                values, noted = _of_all_processes(values, signals.take(), trainer)
+                signals.noted -= noted  # which came to those that waited, too
+                self.is_interrupted |= signal.SIGINT in noted
+                if signal.SIGTERM in noted:
+                    raise SIGTERMException
         if len(values) < len(items):
             rank_zero_warn(
                 f"interrupted: the results hold {len(values)} of {len(items)} {title.lower()}"
             )
         return dict(sorted(values.items()))
+
+
+def _of_all_processes(
+    values: dict[int, Value], noted: set[int], trainer: Trainer
+) -> tuple[dict[int, Value], set[int]]:
+    """Exchanges what was measured, and which signals came."""
+    if signal.SIGTERM in noted and trainer.strategy.launcher is not None:
+        trainer.strategy.launcher.kill(signal.SIGTERM)  # so that none measures all of its share
+    shares: list[Any] = [None] * trainer.world_size
+    torch.distributed.all_gather_object(shares, (values, noted))
+    measured = {number: value for part, _ in shares for number, value in part.items()}
+    return measured, set().union(*(signals for _, signals in shares))
 
 
 def _check_preparation(trainer: Trainer, data: ImageDataModule) -> None:

@@ -4,6 +4,7 @@ import signal
 import sys
 
 from jsonargparse import auto_cli
+from pytorch_lightning.utilities import rank_zero_only
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from regularizer_collection.catalogue import print_catalogue
@@ -38,13 +39,12 @@ def main(args: list[str] | None = None) -> int:
             launch(args)
     except SystemExit as stop:
         if isinstance(stop, SIGTERMException):
-            print("stopped by SIGTERM; --ckpt_path last continues", file=sys.stderr)
-            return 128 + signal.SIGTERM
+            return _stopped("stopped by SIGTERM; --ckpt_path last continues", signal.SIGTERM)
         if isinstance(stop.__context__, KeyboardInterrupt):  # which Lightning answers by an exit
-            return _interrupted()
+            return _stopped("stopped", signal.SIGINT)
         raise
     except KeyboardInterrupt:
-        return _interrupted()
+        return _stopped("stopped", signal.SIGINT)
     except Exception as error:
         says_too_little = isinstance(error, KeyError) or not str(error)
         said = repr(error) if says_too_little else str(error)
@@ -55,9 +55,12 @@ def main(args: list[str] | None = None) -> int:
     return 0
 
 
-def _interrupted() -> int:
-    print("stopped", file=sys.stderr)
-    return 128 + signal.SIGINT
+def _stopped(said: str, number: int) -> int:
+    """Returns the exit code; the first process tells it, and is killed where another has one."""
+    if rank_zero_only.rank:  # type: ignore[attr-defined]
+        return 0
+    print(said, file=sys.stderr)
+    return 128 + number
 
 
 if __name__ == "__main__":

@@ -58,6 +58,7 @@ from regularizer_collection.runtime.run_folder import (
 )
 from regularizer_collection.runtime.run_lock import run_lock
 from regularizer_collection.runtime.run_record import RunRecord, read_record
+from regularizer_collection.runtime.stop_together import StopTogether
 
 _SPAWNING = ("ddp_spawn", "ddp_fork", "ddp_notebook")
 
@@ -292,6 +293,7 @@ class RegularizerCLI(LightningCLI):
             PredictionWriter(),
             Spectra(),
             EpochLine(),
+            StopTogether(),
         ]
         if not trainer.barebones:  # which logs nothing
             callbacks += [Dashboard(), WeightGrowth()]
