@@ -146,7 +146,9 @@ class Robustness(Measurement):
         weights = weights_hash(pl_module.state_dict())
         settings = f"{VERSION} {self.protocol} {self.chunk_size} {trainer.precision}"
         key = f"{weights} {settings} {indices}"
-        return MeasuredParts(Path(trainer.default_root_dir) / self.section / "parts", key)
+        # Only the first process has looked at the data, by which a test's folder is called.
+        folder = Path(trainer.strategy.broadcast(trainer.default_root_dir))
+        return MeasuredParts(folder / self.section / "parts", key)
 
     def _log(self, pl_module: LightningModule) -> None:
         n = f"{self.record['num_images']} images"

@@ -330,10 +330,10 @@ class FailsInMidTraining(Callback):
             raise RuntimeError("out of memory")
 
 
-def fit_in_two_processes(root, config, *options):
-    """Runs ``cli.py fit`` and waits for both processes, as both hold the pipes."""
+def run_in_two_processes(command, root, config, *options):
+    """Runs a command of ``cli.py`` and waits for both processes, as both hold the pipes."""
     command = [
-        *(sys.executable, "cli.py", "fit", "--config", config, "--config", "smoke.yaml"),
+        *(sys.executable, "cli.py", command, "--config", config, "--config", "smoke.yaml"),
         *("--trainer.devices", "2", "--trainer.accelerator", "cpu"),
         *("--trainer.default_root_dir", str(root), "--allow_imports", "tests", *options),
         *("--model.backbone", "tests.cases.tiny.TinyNet"),
@@ -344,20 +344,28 @@ def fit_in_two_processes(root, config, *options):
 
 def test_the_command_line_trains_in_two_processes_with_synchronised_batch_normalisation(tmp_path):
     options = ("--data.train_size", "100", "--data.batch_size", "20")
-    done = fit_in_two_processes(
-        tmp_path, "jacobi.yaml", "--trainer.sync_batchnorm", "true", *options
+    done = run_in_two_processes(
+        "fit", tmp_path, "jacobi.yaml", "--trainer.sync_batchnorm", "true", *options
     )
     assert done.returncode == 0, done.stderr
     (results,) = tmp_path.rglob("results.json")
     assert results.parent == tmp_path / "jacobi/seed_0"
     checkpoint = torch.load(results.parent / "checkpoints/last.ckpt", weights_only=True)
     assert checkpoint["global_step"] == 2 * 100 // 20
+    last = ("--ckpt_path", str(results.parent / "checkpoints/last.ckpt"))
+    options = ("--data.test_size", "20", "--robustness.num_images", "4")
+    options += ("--robustness.chunk_size", "1", "--robustness.num_steps", "2")
+    done = run_in_two_processes("test", tmp_path, "jacobi.yaml", *last, *options)
+    assert done.returncode == 0, done.stderr
+    (folder,) = (results.parent / "tests").iterdir()
+    assert (folder / "test.json").is_file()
+    assert not (folder / "robustness/parts").exists()
 
 
 @pytest.mark.parametrize("callback", [KilledInMidTraining, FailsInMidTraining])
 def test_a_process_that_dies_ends_the_run_with_an_error(callback, tmp_path):
     name = f"tests.test_parallel.{callback.__name__}"
-    done = fit_in_two_processes(tmp_path, "no_reg.yaml", "--trainer.callbacks", name)
+    done = run_in_two_processes("fit", tmp_path, "no_reg.yaml", "--trainer.callbacks", name)
     assert done.returncode != 0
     # Lightning looks after the other processes every 5 seconds, and may come before gloo's error.
     assert "error: " in done.stderr or "terminated with code" in done.stderr
