@@ -9,6 +9,7 @@ from pytorch_lightning.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor
 
 from regularizer_collection.callbacks.calibration_figure import reliability_figure
+from regularizer_collection.callbacks.log_alike import log_alike
 from regularizer_collection.callbacks.measurement import Measurement, Subject, data_of, show
 from regularizer_collection.datamodules.image_data_module import ImageDataModule
 from regularizer_collection.datamodules.shape_drawing import draw_shapes
@@ -93,7 +94,7 @@ class Calibration(Measurement):
             if name not in ("test", "val")
         }
         for name in ("nll", "brier", "calibration_error"):
-            pl_module.log(f"test/{name}", self.record[name], rank_zero_only=True)
+            log_alike(pl_module, f"test/{name}", self.record[name])
             rank_zero_info(f"{name}: {self.record[name]:.4g}, {len(labels['test'])} images")
         if trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]
             bins = self.record["bins"]

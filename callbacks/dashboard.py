@@ -8,6 +8,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_warn
 from torch.utils.tensorboard import SummaryWriter
 
+from regularizer_collection.callbacks.log_alike import log_alike
 from regularizer_collection.callbacks.weight_projection import backbone_of
 from regularizer_collection.datamodules.current_datamodule import current_datamodule
 from regularizer_collection.datamodules.image_data_module import ImageDataModule
@@ -66,8 +67,6 @@ class Dashboard(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Logs Jacobian norm and spectra."""
-        if not trainer.is_global_zero:
-            return
         self._log_jacobian_norm(trainer, pl_module)
         self._log_spectra(trainer, pl_module)
 
@@ -106,15 +105,15 @@ class Dashboard(Callback):
             except RuntimeError as error:  # a compiled backbone may give its gradients but once
                 rank_zero_warn(f"jacobian/norm is left out of the dashboard: {error}")
                 return
-        pl_module.log("jacobian/norm", norms.sqrt().mean(), rank_zero_only=True)
+        log_alike(pl_module, "jacobian/norm", norms.sqrt().mean())
 
     def _log_spectra(self, trainer: Trainer, pl_module: LightningModule) -> None:
         spectra = spectra_of(backbone_of(pl_module))
         if not spectra:
             return
         extremes = torch.stack([sigma[[0, -1]] for sigma in spectra.values()])
-        pl_module.log("svb/sigma_min", extremes[:, 0].min(), rank_zero_only=True)
-        pl_module.log("svb/sigma_max", extremes[:, 1].max(), rank_zero_only=True)
+        log_alike(pl_module, "svb/sigma_min", extremes[:, 0].min())
+        log_alike(pl_module, "svb/sigma_max", extremes[:, 1].max())
         for writer in _writers(trainer):
             for layer, sigma in spectra.items():
                 shown = sigma.clamp(max=_LARGEST_BIN)

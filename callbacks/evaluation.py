@@ -9,6 +9,7 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_info
 
 from regularizer_collection.callbacks.data_planes import DataPlanes
+from regularizer_collection.callbacks.log_alike import log_alike
 from regularizer_collection.callbacks.measurement import Measurement, data_of, show
 from regularizer_collection.callbacks.plane_set import PlaneSet
 from regularizer_collection.callbacks.random_planes import RandomPlanes
@@ -124,7 +125,7 @@ class Evaluation(Measurement):
                 record = plane_set.sum_up([planes[number] for number in measured], values)
                 self.record[plane_set.kind] = {"seed": self.seed} | record
                 for name, mean in plane_set.metrics(record).items():
-                    pl_module.log(f"{prefix}/{name}", mean, rank_zero_only=True)
+                    log_alike(pl_module, f"{prefix}/{name}", mean)
                     if prefix == "test":
                         rank_zero_info(f"{name}: {mean:.4g}, mean of {len(values)} planes")
                 if trainer.is_global_zero and not is_trial:

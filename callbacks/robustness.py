@@ -10,6 +10,7 @@ from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
 
 from regularizer_collection.callbacks.attack_protocol import VERSION, AttackProtocol
+from regularizer_collection.callbacks.log_alike import log_alike
 from regularizer_collection.callbacks.measured_parts import MeasuredParts
 from regularizer_collection.callbacks.measurement import Measurement, Subject, data_of, show
 from regularizer_collection.callbacks.robustness_figure import attack_figure
@@ -153,7 +154,7 @@ class Robustness(Measurement):
     def _log(self, pl_module: LightningModule) -> None:
         n = f"{self.record['num_images']} images"
         for name, value in _metrics(self.record).items():
-            pl_module.log(f"test/{name}", value, rank_zero_only=True)
+            log_alike(pl_module, f"test/{name}", value)
             rank_zero_info(f"{name}: {value:.4g}, {n}")
         for sign in self.record["signs_of_gradient_masking"]:
             rank_zero_info(f"the attacks may be too weak to mean robustness: {sign}")

@@ -8,6 +8,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import nn
 
+from regularizer_collection.callbacks.log_alike import log_alike
 from regularizer_collection.callbacks.normalised_layers import normalised_layers
 
 _log = logging.getLogger("pytorch_lightning.callbacks.weight_growth")
@@ -58,8 +59,8 @@ class WeightGrowth(Callback):
             self._warn(trainer, pl_module)
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         for layer, norm in self._norms().items():
-            pl_module.log(f"weight_norm/{layer}", norm, rank_zero_only=True)
-            pl_module.log(f"effective_rate/{layer}", rate / norm.square(), rank_zero_only=True)
+            log_alike(pl_module, f"weight_norm/{layer}", norm)
+            log_alike(pl_module, f"effective_rate/{layer}", rate / norm.square())
 
     def _warn(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not self._initial or not trainer.is_global_zero:

@@ -16,6 +16,7 @@ from torch import nn
 
 from regularizer_collection.callbacks import (
     Calibration,
+    Dashboard,
     DataPlanes,
     Evaluation,
     Measurement,
@@ -215,13 +216,15 @@ def test_two_processes_count_and_compare_what_one_does(tmp_path):
 
 
 class RecordingBuffers(Recording, NoRegClassifier):
-    """Looks at the running statistics after what is measured at the end of an epoch."""
+    """Looks at running statistics and logged values after what is measured of an epoch."""
 
     def on_train_epoch_end(self):
         super().on_train_epoch_end()
         statistics = self.backbone[1].running_mean
         for gathered in self.all_gather(statistics).view(-1, len(statistics)):
             assert torch.equal(gathered, statistics)
+        norm = self.trainer.callback_metrics["jacobian/norm"]  # of statistics of its own
+        assert torch.equal(self.all_gather(norm), norm.expand(self.trainer.world_size))
 
 
 def test_all_processes_measure_one_network_after_an_epoch(tmp_path):
@@ -229,7 +232,7 @@ def test_all_processes_measure_one_network_after_an_epoch(tmp_path):
     network[1] = nn.BatchNorm2d(8)
     model = RecordingBuffers(backbone=network, optimizer=SGD)
     evaluation = Evaluation(plane_sets=[Segments(num_planes=2, resolution=3)], every_n_epochs=1)
-    train(model, tmp_path / "two", 2, callbacks=[evaluation])
+    train(model, tmp_path / "two", 2, callbacks=[Dashboard(), evaluation])
 
 
 def test_two_processes_equal_one_where_batches_are_not_shared_evenly(tmp_path):
@@ -344,10 +347,13 @@ def run_in_two_processes(command, root, config, *options):
 
 def test_the_command_line_trains_in_two_processes_with_synchronised_batch_normalisation(tmp_path):
     options = ("--data.train_size", "100", "--data.batch_size", "20")
+    options += ("--trainer.callbacks", "ModelCheckpoint")
+    options += ("--trainer.callbacks.monitor", "jacobian/norm")
     done = run_in_two_processes(
         "fit", tmp_path, "jacobi.yaml", "--trainer.sync_batchnorm", "true", *options
     )
     assert done.returncode == 0, done.stderr
+    assert "sync_dist" not in done.stderr
     (results,) = tmp_path.rglob("results.json")
     assert results.parent == tmp_path / "jacobi/seed_0"
     checkpoint = torch.load(results.parent / "checkpoints/last.ckpt", weights_only=True)

@@ -1,0 +1,20 @@
+"""Logging of what the first process has measured."""
+
+import re
+import warnings
+
+from pytorch_lightning import LightningModule
+from torch import Tensor
+
+
+def log_alike(pl_module: LightningModule, name: str, value: Tensor | float) -> None:
+    """Logs the first process's value on all of them, so that each monitors the same.
+
+    Args:
+        pl_module: What logs.
+        name: Name of the value.
+        value: The value, which every process gives, if by statistics of its own.
+    """
+    # Lightning advises to average over processes, as it cannot know that there is no need.
+    warnings.filterwarnings("ignore", f".*self.log\\({re.escape(repr(name))}, ..., sync_dist")
+    pl_module.log(name, pl_module.trainer.strategy.broadcast(float(value)))
