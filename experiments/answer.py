@@ -8,8 +8,9 @@ import pandas as pd
 
 from regularizer_collection.experiments.tables import BASELINE, ratio_text
 
-_CHANCE_FACTOR = 2
-"""A network below so many times chance has learnt too little for its boundaries to mean much."""
+_LEARNT = 0.1
+"""A network that is right about less than this share of what chance gets wrong, or below twice
+chance, has learnt too little for its boundaries to mean much."""
 
 
 def answer(table: pd.DataFrame, results: Sequence[dict[str, Any]], baseline: str = BASELINE) -> str:
@@ -43,6 +44,11 @@ def answer(table: pd.DataFrame, results: Sequence[dict[str, Any]], baseline: str
             "In brackets 95 % intervals over networks, each for itself; the words allow for all "
             "comparisons at once (Holm)."
         )
+    if without := _without_class(results):
+        sentences.append(
+            f"At points of the planes of {', '.join(without)} the logits are not finite, which "
+            "counts as a class of its own; its boundaries are no measure."
+        )
     if weak := _near_chance(results):
         sentences.append(f"Near chance, so that a smooth boundary means little: {', '.join(weak)}.")
     return "\n".join(sentences)
@@ -61,11 +67,18 @@ def _in_words(row: pd.Series) -> str:
     return "" if math.isnan(row["low"]) else f" ({row['verdict']})"
 
 
+def _without_class(results: Sequence[dict[str, Any]]) -> list[str]:
+    return [
+        f"{run['variant']} (seed {run['seed']})"
+        for run in results
+        if any(run["measurements"]["planes"].get("data", {})["values"].get("non_finite", ()))
+    ]
+
+
 def _near_chance(results: Sequence[dict[str, Any]]) -> list[str]:
-    return sorted(
-        {
-            run["variant"]
-            for run in results
-            if run["test"]["accuracy"] * run["facts"]["data"]["num_classes"] < _CHANCE_FACTOR
-        }
-    )
+    weak = set()
+    for run in results:
+        chance = 1 / run["facts"]["data"]["num_classes"]
+        if run["test"]["accuracy"] < chance + min(chance, _LEARNT * (1 - chance)):
+            weak.add(run["variant"])
+    return sorted(weak)

@@ -76,8 +76,8 @@ def excess_table(points: pd.DataFrame, baseline: str = BASELINE) -> pd.DataFrame
 
     Returns:
         Rows: variants. Columns: ``networks`` whose excess is known, ``to its epochs`` = exp(mean
-        excess), ``ratio`` = exp(mean excess - that of the baseline's networks, 0 where it is not
-        known), which takes out by how much these lie off their own epochs, ``low`` and ``high``
+        excess), ``ratio`` = exp(mean excess - that of the baseline's networks), which takes out by
+        how much these lie off their own epochs, NaN where it is not known; ``low`` and ``high``
         ends of its simultaneous 95 % interval (Dunnett) where all groups have two or more, else
         NaN. Empty where no variant but the baseline has a known excess. There is no interval either
         unless all networks of the baseline were measured on their way: what a band of fewer errs by
@@ -92,7 +92,7 @@ def excess_table(points: pd.DataFrame, baseline: str = BASELINE) -> pd.DataFrame
     others = [variant for variant in groups if variant != baseline]
     if not others:
         return pd.DataFrame()
-    level = groups[baseline].mean() if baseline in groups else 0.0
+    level = groups[baseline].mean() if baseline in groups else np.nan
     rows = {
         variant: {
             "networks": len(group),

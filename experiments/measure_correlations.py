@@ -14,6 +14,8 @@ from regularizer_collection.functional.statistics import KendallTau
 
 Run = dict[str, Any]
 _DRAWS = 500
+_MOST_WITHOUT_TAU = 0.05
+"""Resamples that have no tau; with more of them, the others tell no interval."""
 _NETWORKS_NEEDED = 3
 
 
@@ -78,7 +80,7 @@ def correlation_tables(results: Sequence[Run], seed: int = 0) -> dict[str, pd.Da
     for number, (kind, taus) in enumerate(zip(_KINDS, found, strict=True)):
         low, high = _interval(np.array([draw[number] for draw in draws]))
         texts = [
-            [f"{tau:.2f} [{least:.2f}, {most:.2f}]" for tau, least, most in zip(*row, strict=True)]
+            [_text(*ends) for ends in zip(*row, strict=True)]
             for row in zip(taus, low, high, strict=True)
         ]
         table = pd.DataFrame(texts, index=known, columns=known).iloc[:accuracy, accuracy:]
@@ -128,14 +130,23 @@ class _Taus:
             counts[self._starts[number] : self._starts[number + 1]] += of_group
         overall = self._overall.matrix(counts)
         given = overall[:, [self._accuracy]]
-        rest = np.sqrt(np.clip((1 - given**2) * (1 - given.T**2), 1e-12, None))
+        rest = (1 - given**2) * (1 - given.T**2)
+        # What is in the very order of the accuracy has nothing left once that is given.
+        rest = np.sqrt(np.where(rest > 1e-9, rest, np.nan))
         return within, between, (overall - given * given.T) / rest
 
 
 def _interval(draws: np.ndarray) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a measure that never differs has no tau
-        return np.nanquantile(draws, (0.025, 0.975), axis=0)
+        ends = np.nanquantile(draws, (0.025, 0.975), axis=0)
+    return np.where(np.isnan(draws).mean(0) <= _MOST_WITHOUT_TAU, ends, np.nan)
+
+
+def _text(tau: float, low: float, high: float) -> str:
+    if np.isnan(tau):
+        return "not known"
+    return f"{tau:.2f}" if np.isnan(low) else f"{tau:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def _resample(groups: Sequence[np.ndarray], generator: np.random.Generator) -> list[_Drawn]:

@@ -6,6 +6,11 @@ from typing import Any
 import pandas as pd
 
 from regularizer_collection.experiments.collect import per_network
+from regularizer_collection.experiments.excess_smoothness import (
+    DENSITY,
+    network_points,
+    trajectory,
+)
 from regularizer_collection.experiments.robustness_tables import measured
 from regularizer_collection.experiments.source_experiment import DIFFERENCES, is_on_its_data
 from regularizer_collection.experiments.tables import in_order
@@ -85,6 +90,7 @@ def reading_notes(df: pd.DataFrame, results: list[dict[str, Any]], baseline: str
     )
     notes += _differences_in_making(results)
     notes += _best_on_validation(df)
+    notes += _what_equal_accuracy_leaves_out(results, baseline)
     notes += _bounds(results)
     attacked = measured(results, "robustness")
     notes += [*masking_notes(attacked), *first_version_notes(attacked)]
@@ -111,12 +117,38 @@ def _differences_in_making(results: list[dict[str, Any]]) -> list[str]:
 
 def _best_on_validation(df: pd.DataFrame) -> list[str]:
     """Names the variant that images which nobody trained or tested on speak for."""
-    means = per_network(df).groupby("variant")["val_accuracy"].mean()
+    of_variants = per_network(df).groupby("variant")["val_accuracy"]
+    means = of_variants.agg(lambda accuracies: accuracies.mean(skipna=False))
     if len(means) < 2 or means.isna().any():
         return []
+    best = " and ".join(means.index[means == means.max()])
     return [
         f"Chosen by mean accuracy on held-out images, in which the test images had no say: "
-        f"{means.idxmax()} ({100 * means.max():.2f} %)."
+        f"{best} ({100 * means.max():.2f} %)."
+    ]
+
+
+def _what_equal_accuracy_leaves_out(results: list[dict[str, Any]], baseline: str) -> list[str]:
+    """Says of how many networks the epochs are, and which networks these say nothing of."""
+    ours = [run for run in results if run["variant"] == baseline]
+    if not any(DENSITY in run["history"] for run in ours):
+        return []
+    seeds = trajectory(results, baseline)["seed"].nunique()
+    if not seeds:
+        return [
+            f"{baseline}'s epochs have boundary densities and no test accuracy, as data.val_size "
+            "holds images out; nothing is compared at equal accuracy."
+        ]
+    points = network_points(results, baseline)
+    left_out = points[points["excess"].isna()].to_dict("records")
+    beyond = (
+        f" Left out, as their accuracies are beyond those of these epochs: {_seeds(left_out)}."
+        if left_out
+        else ""
+    )
+    return [
+        f"At equal accuracy, networks are compared with the epochs of {seeds} of {len(ours)} "
+        f"networks of {baseline}.{beyond}"
     ]
 
 

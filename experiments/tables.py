@@ -75,9 +75,9 @@ def density_table(df: pd.DataFrame, baseline: str = BASELINE) -> pd.DataFrame:
     Returns:
         Rows: variants that were measured on such planes. Columns: ``networks``, ``mean`` density
         (1 / input unit), ``conf_interval`` of it over networks, ``ratio`` to the baseline, ``low``
-        and ``high`` ends of its 95 % interval, ``p (Holm)``, and ``verdict`` in words, for which
-        the tests of "equal within 10 %" are corrected by Holm, too. What a single network cannot
-        tell is NaN.
+        and ``high`` ends of its 95 % interval, ``p (Holm)``, and ``verdict`` in words. "Equal
+        within 10 %" needs a test of its own, corrected by Holm, too, and the interval within the
+        10 %: it is wider than what the test looks at. What a single network cannot tell is NaN.
     """
     matrices = {variant: _densities(df, variant) for variant in in_order(df["variant"])}
     matrices = {variant: matrix for variant, matrix in matrices.items() if not matrix.empty}
@@ -100,7 +100,7 @@ def density_table(df: pd.DataFrame, baseline: str = BASELINE) -> pd.DataFrame:
             "low": math.exp(difference - half_width),
             "high": math.exp(difference + half_width),
             "p (Holm)": p_differ,
-            "verdict": _verdict(comparison, p_differ, p_equal, numbers),
+            "verdict": _verdict(comparison, p_differ, p_equal, margin, numbers),
         }
     return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -247,7 +247,11 @@ def _ratio(matrix: pd.DataFrame, baseline: pd.DataFrame) -> Comparison:
 
 
 def _verdict(
-    comparison: Comparison, p_differ: float, p_equal: float, numbers: tuple[int, int]
+    comparison: Comparison,
+    p_differ: float,
+    p_equal: float,
+    margin: float,
+    numbers: tuple[int, int],
 ) -> str:
     if math.isnan(comparison.difference):
         return "a network without boundaries has no ratio"
@@ -256,6 +260,6 @@ def _verdict(
         return f"{reason}: nothing follows about the regularizer"
     if p_differ < 0.05:
         return "denser" if comparison.difference > 0 else "smoother"
-    if p_equal < 0.05:
+    if p_equal < 0.05 and abs(comparison.difference) + comparison.half_width <= margin:
         return f"equal within {100 * EQUAL_WITHIN:.0f} %"
     return "not decided"

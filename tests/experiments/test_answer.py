@@ -45,10 +45,24 @@ def test_without_a_baseline_or_another_variant_there_is_no_answer(variants):
     assert said([made_up(variant, 0) for variant in variants]).startswith("No comparison: it needs")
 
 
-def test_a_network_near_chance_is_named():
+@pytest.mark.parametrize(
+    ("num_classes", "weak", "learnt"), [(100, 0.015, 0.021), (10, 0.18, 0.2), (2, 0.54, 0.56)]
+)
+def test_a_network_near_chance_is_named(num_classes, weak, learnt):
     results = [made_up(variant, 0) for variant in ("no_reg", "svb")]
-    results[1]["test"]["accuracy"] = 0.015
+    for run, accuracy in zip(results, (learnt, weak), strict=True):
+        run["test"]["accuracy"] = accuracy
+        run["facts"]["data"]["num_classes"] = num_classes
     assert said(results).endswith("Near chance, so that a smooth boundary means little: svb.")
+
+
+def test_a_network_whose_logits_are_not_finite_is_named():
+    results = [made_up(variant, seed) for variant in ("no_reg", "svb") for seed in range(2)]
+    planes = results[3]["measurements"]["planes"]["data"]
+    planes["values"]["non_finite"] = [0] * 3 + [7]
+    assert "At points of the planes of svb (seed 1) the logits are not finite" in said(results)
+    planes["values"]["non_finite"] = [0] * 4
+    assert "not finite" not in said(results)
 
 
 def test_a_network_without_boundaries_has_no_ratio():

@@ -70,6 +70,13 @@ def test_variants_are_compared_with_the_networks_of_no_reg_not_with_its_way_alon
     assert table.loc["svb", "low"] * table.loc["svb", "high"] == pytest.approx(0.25)
 
 
+def test_where_no_reg_ended_beyond_its_epochs_there_is_no_ratio_to_its_networks():
+    runs = [network("no_reg", 0, 0.45, 8.0, WAY), network("jacobi", 0, 0.2, 1.0)]
+    table = excess_table(network_points(runs))
+    assert table.loc["jacobi", "to its epochs"] == pytest.approx(0.5)
+    assert math.isnan(table.loc["jacobi", "ratio"])
+
+
 @pytest.mark.parametrize("accuracy", [0.05, 0.5])
 def test_beyond_what_no_reg_reached_nothing_is_said(accuracy):
     runs = [network("no_reg", 0, 0.4, 8.0, WAY), network("l2", 0, accuracy, 1.0)]

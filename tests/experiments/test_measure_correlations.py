@@ -68,6 +68,18 @@ def test_an_interval_holds_its_estimate_and_is_the_same_again(results):
         assert -1 <= low <= value <= high <= 1
 
 
+def test_a_measure_in_the_order_of_accuracy_has_nothing_left_once_that_is_given(results):
+    for run in results:
+        densities = run["measurements"]["planes"]["data"]["values"]["boundary_density"]
+        densities[:] = [run["test"]["accuracy"]] * len(densities)
+    tables = correlation_tables(results)
+    row = tables["given accuracy"].loc["boundary density, data planes"]
+    assert set(row) == {"not known"}
+    assert (
+        tables["within variants"].loc["boundary density, data planes", "accuracy"].startswith("1")
+    )
+
+
 def test_two_variants_of_three_networks_are_needed(results):
     assert correlation_tables(results[:6]) == {}
     assert correlation_tables(results[:8]) != {}

@@ -299,6 +299,69 @@ def test_the_choice_counts_networks_and_not_their_planes(leave, tmp_path):
     assert "no_reg (45.00 %)" in (tmp_path / "report.md").read_text()
 
 
+def test_nothing_is_chosen_unless_all_networks_are_known(leave, tmp_path):
+    for variant, accuracies in {"no_reg": (0.45, 0.45), "svb": (0.6, None)}.items():
+        for seed, accuracy in enumerate(accuracies):
+            history = {} if accuracy is None else {"val/accuracy": [[20, accuracy]]}
+            leave(variant, seed, history=history)
+    assert main(["report", str(tmp_path), "--out", str(tmp_path)]) == 0
+    assert "Chosen by" not in (tmp_path / "report.md").read_text()
+
+
+def test_variants_that_are_chosen_alike_are_all_named(leave, tmp_path):
+    for variant, accuracy in {"jacobi": 0.3, "no_reg": 0.45, "svb": 0.45}.items():
+        leave(variant, 0, history={"val/accuracy": [[20, accuracy]]})
+    assert main(["report", str(tmp_path), "--out", str(tmp_path)]) == 0
+    assert "no_reg and svb (45.00 %)" in (tmp_path / "report.md").read_text()
+
+
+WAY = {
+    "test_curve/accuracy": [[10, 0.41], [20, 0.47]],
+    "test_curve/boundary_density/data": [[10, 1.0], [20, 2.0]],
+}
+
+
+def test_a_report_says_which_networks_have_no_equal_accuracy(leave, tmp_path):
+    accuracies = {("no_reg", 0): 0.47, ("no_reg", 1): 0.46, ("l2", 0): 0.5, ("svb", 0): 0.45}
+    for (variant, seed), accuracy in accuracies.items():
+        history = WAY if (variant, seed) == ("no_reg", 0) else {}
+        leave(variant, seed, history=history, test={"accuracy": accuracy, "loss": 2.0})
+    assert main(["report", str(tmp_path), "--out", str(tmp_path)]) == 0
+    said = (tmp_path / "report.md").read_text()
+    assert "with the epochs of 1 of 2 networks of no_reg. Left out, as their" in said
+    assert "beyond those of these epochs: l2: seed 0." in said
+
+
+def test_epochs_whose_accuracy_is_of_images_held_out_are_told(leave, tmp_path):
+    history = WAY | {"val/accuracy": WAY["test_curve/accuracy"]}
+    del history["test_curve/accuracy"]
+    for variant in ("no_reg", "svb"):
+        leave(variant, 0, history=history)
+    assert main(["report", str(tmp_path), "--out", str(tmp_path)]) == 0
+    said = (tmp_path / "report.md").read_text()
+    assert "no test accuracy, as data.val_size holds images out; nothing is compared" in said
+
+
+def test_an_adversarial_plane_that_was_not_found_has_no_density(leave, tmp_path):
+    for variant, distances in {"no_reg": [0.5, 0.5], "svb": [0.5, None]}.items():
+        path = leave(variant, 0)
+        run = json.loads(path.read_text())
+        densities = [0.05 if distance else 0.0 for distance in distances]
+        run["measurements"]["planes"]["adversarial"] = {
+            "seed": 0,
+            "resolution": 5,
+            "missing_planes": 0,
+            "image_indices": [0, 1],
+            "values": {"boundary_density": densities, "distance": distances},
+        }
+        path.write_text(json.dumps(run))
+    assert main(["report", str(tmp_path), "--out", str(tmp_path)]) == 0
+    name = "boundary_density_on_adversarial_planes.csv"
+    table = pd.read_csv(tmp_path / name, index_col=0)
+    assert table["mean"].tolist() == pytest.approx([0.05, 0.05])
+    assert table["not_reached"].tolist() == [0, 0.5]
+
+
 def test_nothing_is_chosen_where_nothing_was_held_out(report):
     assert "held-out" not in (report / "report.md").read_text()
 
