@@ -4,7 +4,9 @@ import signal
 import threading
 from collections.abc import Callable, Iterable
 from types import FrameType
-from typing import Any
+from typing import Any, Self
+
+_Handler = Callable[[int, FrameType | None], Any]
 
 
 class DeferredSignals:
@@ -12,7 +14,7 @@ class DeferredSignals:
 
     A handler runs wherever its process is. One that communicates, as Lightning's does at SIGTERM,
     or that ends this process alone, meets the others amid a communication of their own, which then
-    fails or waits for good. A second Ctrl-C is answered at once.
+    fails or waits for good. A second Ctrl-C, before the first was taken, is answered at once.
 
     Args:
         numbers: The signals; those that have no handler in Python are left alone.
@@ -24,19 +26,20 @@ class DeferredSignals:
     def __init__(self, numbers: Iterable[int]) -> None:
         self.numbers = sorted(numbers)
         self.noted: set[int] = set()
-        self._handlers: dict[int, Callable[[int, FrameType | None], Any]] = {}
+        self._handlers: dict[int, _Handler] = {}
 
-    def __enter__(self) -> "DeferredSignals":
-        """Puts off what comes from now on, and takes over what is put off already."""
+    def __enter__(self) -> Self:
+        """Puts off what comes from now on, and takes over what another one has put off."""
         if threading.current_thread() is threading.main_thread():  # which alone takes signals
             for number in self.numbers:
                 handler = signal.getsignal(number)
                 if callable(handler):
                     self._handlers[number] = handler
                     signal.signal(number, self._note)
-                    outer = getattr(handler, "__self__", None)
-                    if isinstance(outer, DeferredSignals):
-                        self.noted |= outer.take()
+                    outer = _outer(handler)
+                    if outer is not None and number in outer.noted:
+                        outer.noted.discard(number)
+                        self.noted.add(number)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -44,7 +47,7 @@ class DeferredSignals:
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         for number in self.take() if kind is None else ():
-            self.answer(number)
+            self._handlers[number](number, None)
 
     def take(self) -> set[int]:
         """Returns what came, and forgets it."""
@@ -54,10 +57,33 @@ class DeferredSignals:
     def answer(self, number: int) -> None:
         """Does what the signal would have done."""
         self.noted.discard(number)
-        if handler := self._handlers.get(number):
-            handler(number, None)
+        if number in self._handlers:
+            self._answering(number)(number, None)
+
+    def _answering(self, number: int) -> _Handler:
+        """Returns the handler that puts nothing off."""
+        handler = self._handlers[number]
+        outer = _outer(handler)
+        return handler if outer is None else outer._answering(number)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT and number in self.noted:
-            self._handlers[number](number, frame)
+            self._answering(number)(number, frame)
         self.noted.add(number)
+
+
+def _outer(handler: object) -> DeferredSignals | None:
+    """Returns the one around this one, where signals were put off before."""
+    owner = getattr(handler, "__self__", None)
+    return owner if isinstance(owner, DeferredSignals) else None
+
+
+def requeue_signals(strategy: object) -> set[int]:
+    """Returns Slurm's signal, at which a run is saved and queued again, where Slurm runs it.
+
+    Args:
+        strategy: The trainer's strategy.
+    """
+    environment = getattr(strategy, "cluster_environment", None)
+    number = getattr(environment, "requeue_signal", None)
+    return set() if number is None else {number}

@@ -12,12 +12,13 @@ from matplotlib.figure import Figure
 from PIL import Image
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
 from pytorch_lightning.utilities import rank_zero_warn
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from regularizer_collection.callbacks.deferred_signals import DeferredSignals
+from regularizer_collection.callbacks.deferred_signals import DeferredSignals, requeue_signals
 from regularizer_collection.callbacks.measured_parts import MeasuredParts
 from regularizer_collection.datamodules.current_datamodule import current_datamodule
 from regularizer_collection.datamodules.image_data_module import ImageDataModule
@@ -26,7 +27,7 @@ from regularizer_collection.functional.pixels import PixelSpace
 Item = TypeVar("Item")
 Value = TypeVar("Value")
 
-_ENDING = (signal.SIGINT, signal.SIGTERM)
+_ENDING: set[int] = {signal.SIGINT, signal.SIGTERM}
 
 
 class Subject(NamedTuple):
@@ -74,7 +75,8 @@ class Measurement(Callback):
     it found in :attr:`record`, which becomes a section of the run's results.
 
     Ctrl-C ends the measurement with what is done, in a training all of it; SIGTERM ends the whole
-    test.
+    test. Of several processes each stops when the signal comes to it; where it comes to one alone,
+    which Ctrl-C in a terminal does not, that one waits until the others have measured their shares.
 
     Attributes:
         record: What was found; empty where nothing was measured.
@@ -151,14 +153,15 @@ class Measurement(Callback):
         is_quiet = trainer.progress_bar_callback is None or trainer.global_rank > 0
         # A training of several processes answers signals itself, all of them at once.
         is_shared_test = trainer.testing and trainer.world_size > 1
+        numbers = _ENDING | requeue_signals(trainer.strategy) if is_shared_test else ()
         with (
-            DeferredSignals(_ENDING if is_shared_test else ()) as signals,
+            DeferredSignals(numbers) as signals,
             _progress(disable=is_quiet) as bar,
         ):
             task = bar.add_task(title, total=len(share))
             try:
                 for number in share if not self.is_interrupted else ():
-                    if signals.noted:
+                    if signals.noted & _ENDING:
                         break
                     if trainer.testing and trainer.received_sigterm:
                         raise SIGTERMException  # Lightning asks between batches alone
@@ -174,6 +177,8 @@ class Measurement(Callback):
             if trainer.world_size > 1:
                 values, noted = _of_all_processes(values, signals.take(), trainer)
                 signals.noted -= noted  # which came to those that waited, too
+                for number in noted - _ENDING:
+                    signals.answer(number)
                 self.is_interrupted |= signal.SIGINT in noted
                 if signal.SIGTERM in noted:
                     raise SIGTERMException
@@ -188,8 +193,9 @@ def _of_all_processes(
     values: dict[int, Value], noted: set[int], trainer: Trainer
 ) -> tuple[dict[int, Value], set[int]]:
     """Exchanges what was measured, and which signals came."""
-    if signal.SIGTERM in noted and trainer.strategy.launcher is not None:
-        trainer.strategy.launcher.kill(signal.SIGTERM)  # so that none measures all of its share
+    launcher = trainer.strategy.launcher
+    if signal.SIGTERM in noted and isinstance(launcher, _SubprocessScriptLauncher):
+        launcher.kill(signal.SIGTERM)  # schedulers and studies send it to the first process alone
     shares: list[Any] = [None] * trainer.world_size
     torch.distributed.all_gather_object(shares, (values, noted))
     measured = {number: value for part, _ in shares for number, value in part.items()}

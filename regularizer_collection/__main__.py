@@ -3,8 +3,8 @@
 import signal
 import sys
 
+import torch.distributed as dist
 from jsonargparse import auto_cli
-from pytorch_lightning.utilities import rank_zero_only
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from regularizer_collection.catalogue import print_catalogue
@@ -56,9 +56,9 @@ def main(args: list[str] | None = None) -> int:
 
 
 def _stopped(said: str, number: int) -> int:
-    """Returns the exit code; the first process tells it, and is killed where another has one."""
-    if rank_zero_only.rank:  # type: ignore[attr-defined]
-        return 0
+    """Returns the exit code, which of several processes that met the first one tells."""
+    if dist.is_initialized() and dist.get_rank():
+        return 0  # Lightning kills the first where another ends with a code of its own
     print(said, file=sys.stderr)
     return 128 + number
 

@@ -66,7 +66,7 @@ class LastCheckpoint(ModelCheckpoint):
         """Saves where the training stands at SIGTERM, unless it was saved at this very step."""
         is_news = trainer.global_step != self._last_global_step_saved
         if isinstance(exception, SIGTERMException) and trainer.training and is_news:
-            trainer.save_checkpoint(Path(self.dirpath or "") / "last.ckpt", weights_only=False)
+            trainer.save_checkpoint(Path(self.dirpath or "") / "last.ckpt")
             self._after_save(trainer)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

@@ -6,28 +6,44 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from regularizer_collection.callbacks.deferred_signals import DeferredSignals
+from regularizer_collection.callbacks.deferred_signals import DeferredSignals, requeue_signals
 
 
 class StopTogether(Callback):
     """Lets several processes answer SIGTERM, Ctrl-C and Slurm's signal at the end of a batch.
 
-    One process alone answers them by itself. Of a test, see
-    :meth:`~regularizer_collection.callbacks.Measurement.measure_each`.
+    One process alone answers them by itself. In a test they wait for the next measurement, see
+    :meth:`~regularizer_collection.callbacks.Measurement.measure_each`. Where there is none, and in
+    ``validate`` and ``predict``, SIGTERM waits for the end. Lightning gives the signals back to who
+    had them when it has ended.
     """
 
     def __init__(self) -> None:
         self._signals: DeferredSignals | None = None
 
+    def on_sanity_check_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Puts SIGTERM off until the first batch."""
+        _put_off({signal.SIGTERM}, trainer)
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Puts signals off, now that Lightning has its handlers, until it takes them back."""
-        self._signals = _deferred(trainer)
+        """Puts signals off until the end of each batch."""
+        self._signals = _put_off(_all(trainer), trainer)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Puts signals off; the next measurement answers them."""
-        _deferred(trainer)
+        """Puts signals off until the next measurement."""
+        _put_off(_all(trainer), trainer)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Puts SIGTERM off until the end, where nothing is trained."""
+        if trainer.state.fn == TrainerFn.VALIDATING:
+            _put_off({signal.SIGTERM}, trainer)
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Puts SIGTERM off until the end."""
+        _put_off({signal.SIGTERM}, trainer)
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
         """Answers what has come to any process; at SIGTERM, Lightning ends the training soon."""
@@ -58,10 +74,10 @@ class StopTogether(Callback):
                 self._signals.answer(number)
 
 
-def _deferred(trainer: Trainer) -> DeferredSignals | None:
-    if trainer.world_size == 1:
-        return None
-    environment = getattr(trainer.strategy, "cluster_environment", None)
-    requeue = getattr(environment, "requeue_signal", None)  # which is Slurm's
-    numbers = {signal.SIGINT, signal.SIGTERM} | ({requeue} if requeue else set())
-    return DeferredSignals(numbers).__enter__()
+def _all(trainer: Trainer) -> set[int]:
+    return {signal.SIGINT, signal.SIGTERM} | requeue_signals(trainer.strategy)
+
+
+def _put_off(numbers: set[int], trainer: Trainer) -> DeferredSignals | None:
+    # By Lightning's hooks for the start of a stage it has its handlers; earlier it had none.
+    return DeferredSignals(numbers).__enter__() if trainer.world_size > 1 else None

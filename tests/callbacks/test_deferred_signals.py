@@ -90,6 +90,28 @@ def test_a_second_ctrl_c_is_answered_at_once():
         signal.signal(signal.SIGINT, before)
 
 
+def test_a_second_ctrl_c_is_answered_at_once_within_another_too():
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with DeferredSignals([signal.SIGINT]), DeferredSignals([signal.SIGINT]) as inner:
+            send(signal.SIGINT)
+            with pytest.raises(KeyboardInterrupt):
+                send(signal.SIGINT)
+            inner.take()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_one_within_another_leaves_it_what_is_not_its_own(answered):
+    with DeferredSignals([signal.SIGUSR1, signal.SIGUSR2]) as outer:
+        send(signal.SIGUSR1)
+        with DeferredSignals([signal.SIGUSR2]) as inner:
+            assert (inner.noted, outer.noted) == (set(), {signal.SIGUSR1})
+            send(signal.SIGUSR2)
+            inner.answer(signal.SIGUSR2)
+            assert answered == [signal.SIGUSR2]
+
+
 @pytest.mark.parametrize("handler", [signal.SIG_IGN, signal.SIG_DFL])
 def test_a_signal_that_python_does_not_handle_stays_so(handler):
     before = signal.signal(signal.SIGUSR1, handler)
