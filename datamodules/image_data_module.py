@@ -2,6 +2,7 @@
 
 import hashlib
 from abc import abstractmethod
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -69,8 +70,10 @@ class ImageDataModule(LightningDataModule):
         """Loads what the stage needs, once.
 
         Raises:
-            ValueError: If the labels do not fit the classes or ``val_size`` does not fit the data.
+            ValueError: If the labels do not fit the classes, ``val_size`` does not fit the data, or
+                mean and std are not those of pixels from 0 to 1.
         """
+        self._check_mean_and_std()
         if "test" not in self._splits:
             self._splits["test"] = self._checked("test")
         if "train" not in self._splits and (stage == "fit" or self.val_size):
@@ -81,8 +84,20 @@ class ImageDataModule(LightningDataModule):
                 (images[~held_out], labels[~held_out]) if self.val_size else (images, labels)
             )
 
+    def _check_mean_and_std(self) -> None:
+        for name in ("mean", "std"):
+            given = getattr(self, name, None)
+            numbers = given if isinstance(given, Sequence) else ()
+            if not numbers or not all(0 <= number <= 1 for number in numbers):
+                raise ValueError(
+                    f"{type(self).__name__} has {name} {given}; give a tuple with a number for "
+                    "each channel, of pixels from 0 to 1"
+                )
+
     def _checked(self, split: Split) -> tuple[Tensor, Tensor]:
-        images, labels = self.load(split)
+        images, labels = map(torch.as_tensor, self.load(split))
+        if not len(labels):
+            raise ValueError(f"{type(self).__name__} has no images in its {split} split; give some")
         channels = len(self.mean)
         fits = images.ndim == 4 and images.shape[3] in (1, 3 if channels == 1 else channels)
         if images.dtype != torch.uint8 or not fits:

@@ -114,8 +114,7 @@ class Run:
             return differences
         record = read_record(self.folder)
         if record is None:
-            results = read_results(self.folder / NAME)  # of a run of which they alone were kept
-            return [] if results is None else self._trained_otherwise(results)
+            return self.trained_otherwise()  # by results, where they alone were kept of a run
         identity = self.identity
         if differences := part_of_the_test(self.folder, identity):
             return differences
@@ -155,6 +154,11 @@ class Run:
         if self._trained_otherwise(results):
             return False
         return num_missing(results["measurements"]) == 0
+
+    def trained_otherwise(self) -> list[str]:
+        """Names what differs in how the results in the folder were trained, if there are any."""
+        results = read_results(self.folder / NAME)
+        return [] if results is None else self._trained_otherwise(results)
 
     def _trained_otherwise(self, results: dict[str, Any]) -> list[str]:
         """Names what differs in how the network of the results was trained."""

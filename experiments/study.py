@@ -10,7 +10,7 @@ from regularizer_collection.experiments.grid import grid_points
 from regularizer_collection.experiments.local_engine import number_of_jobs, run_side_by_side
 from regularizer_collection.experiments.run import Run
 from regularizer_collection.experiments.source_experiment import VARIANTS
-from regularizer_collection.runtime.arguments import command_to_type
+from regularizer_collection.runtime.arguments import command_to_type, take_allowed_imports
 from regularizer_collection.runtime.config_files import find_config
 from regularizer_collection.runtime.config_option import regularized_by
 from regularizer_collection.runtime.launch import config_of
@@ -153,7 +153,9 @@ def _named(name: str, config: Path, shared: Sequence[str]) -> str:
     Raises:
         ValueError: If options regularize otherwise than the config.
     """
-    command = ["fit", "--config", str(config)]
+    trusted, _ = take_allowed_imports(shared)
+    allowed = [part for package in trusted for part in ("--allow_imports", package)]
+    command = ["fit", "--config", str(config), *allowed]
     try:
         plain, whole = config_of(command), config_of([*command, *shared])
     except (ArgumentError, ValueError) as error:
@@ -175,7 +177,7 @@ def _tell_plan(runs: Sequence[Run], todo: Sequence[Run]) -> None:
 
 def _tell_outcome(runs: Sequence[Run], failed: Mapping[Run, int], root: str) -> None:
     for run, code in failed.items():
-        print(f"failed: {run.variant} seed {run.seed}{_cause(code)}, see {run.log}")
+        print(f"failed: {run.variant} seed {run.seed}{_cause(run, code)}, see {run.log}")
     report = command_to_type("report", root)
     print(f"{len(runs) - len(failed)} of {len(runs)} runs finished; {report}")
 
@@ -195,9 +197,11 @@ def _refuse_others(runs: Sequence[Run]) -> None:
             )
 
 
-def _cause(code: int) -> str:
+def _cause(run: Run, code: int) -> str:
     """Says what the log cannot: a process that is killed writes nothing."""
     if code == 0:
+        if differences := run.trained_otherwise():
+            return f" left results of another run than was asked for: {differences[0]}"
         return " left no results"  # with test: false, of which its log speaks
     if code > 0:
         return ""

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -60,12 +61,18 @@ def _has_old_parts(layer: nn.Module) -> bool:
     )
 
 
-def weights_hash(state_dict: Mapping[str, Tensor]) -> str:
-    """Hashes the backbone's weights and buffers in a module's or a checkpoint's state dict."""
+def weights_hash(state_dict: Mapping[str, Any]) -> str:
+    """Hashes the backbone's weights and buffers in a module's or a checkpoint's state dict.
+
+    What is no tensor, of ``get_extra_state``, is hashed as it is written.
+    """
     digest = hashlib.sha256()
     for name, tensor in sorted(state_dict.items()):
         if name.startswith("backbone."):
             digest.update(name.encode())
+            if not isinstance(tensor, Tensor):
+                digest.update(repr(tensor).encode())
+                continue
             dense = tensor.detach().cpu().contiguous()
             digest.update(dense.flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()[:16]

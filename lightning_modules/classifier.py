@@ -124,7 +124,12 @@ class Classifier(LightningModule):
         Raises:
             ValueError: If there is one.
         """
-        takers = [r.name for r in self._regularizers() if r.takes_gradients]
+        self._memory = _shapes(self.regularizers)
+        takers = [
+            r.name
+            for r in self._regularizers()
+            if r.takes_gradients or getattr(r, "differentiates_images", False)
+        ]
         if takers and self.trainer.precision in ("16-mixed", "16-true"):
             raise ValueError(
                 f"trainer.precision is {self.trainer.precision}, whose scaled loss does not reach "
@@ -383,11 +388,16 @@ class Classifier(LightningModule):
         return math.ceil(steps / math.ceil(batches / self.trainer.accumulate_grad_batches))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Notes what the weights belong to, and what the epoch's accuracy counted so far."""
+        """Notes what the weights belong to, and what the epoch's accuracy counted so far.
+
+        Raises:
+            ValueError: If a regularizer remembers what no new one could be given.
+        """
         checkpoint["variant_class"] = type(self).__name__
         if isinstance(self.backbone, _BACKBONES) and self.backbone.is_as_built():
             checkpoint[type(self.backbone).__name__.lower()] = self.backbone.arguments
         checkpoint["regularizers"] = [type(r).__name__ for r in self.regularizers]
+        self._refuse_grown_memory()
         progress = self.trainer.fit_loop.epoch_loop.batch_progress
         if progress.current.ready and not progress.is_last_batch:
             counts = self.train_accuracy.metric_state
@@ -396,6 +406,21 @@ class Classifier(LightningModule):
                 for count in so_far.values():
                     dist.all_reduce(count)
             checkpoint["train_accuracy"] = so_far
+
+    def _refuse_grown_memory(self) -> None:
+        now = _shapes(self.regularizers)
+        before = getattr(self, "_memory", now)
+        for key in sorted(now.keys() | before.keys()):
+            if now.get(key) != before.get(key):
+                place, _, name = key.partition(".")
+                owner = type(self.regularizers[int(place)])
+                if owner._load_from_state_dict is not nn.Module._load_from_state_dict:
+                    continue  # it makes room for what it loads
+                raise ValueError(
+                    f"{owner.__name__} remembers {name} of shape {now.get(key)}, which had "
+                    f"{before.get(key)} when the training began, so that no checkpoint of it could "
+                    "be loaded; give it its final shape in __init__"
+                )
 
     @classmethod
     def load_from_checkpoint(
@@ -454,6 +479,13 @@ class Classifier(LightningModule):
             if own[index : index + 1] != [name]:
                 for key in [k for k in weights if k.startswith(f"regularizers.{index}.")]:
                     del weights[key]
+
+
+def _shapes(module: nn.Module) -> dict[str, list[int] | None]:
+    return {
+        name: list(value.shape) if isinstance(value, Tensor) else None
+        for name, value in module.state_dict().items()
+    }
 
 
 def _pixel_space(data: Any) -> PixelSpace | None:

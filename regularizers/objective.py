@@ -1,7 +1,9 @@
 """The loss of one training step with any regularizers: the whole order of calls."""
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import chain, count
 from typing import NamedTuple
 
 import torch
@@ -15,6 +17,8 @@ from regularizer_collection.regularizers.second_pass import (
     random_state,
 )
 from regularizer_collection.regularizers.step import Step
+
+_LOGGED_BESIDE = ("loss", "cross_entropy", "accuracy", "penalty_gradient_ratio")
 
 
 class Terms(NamedTuple):
@@ -62,7 +66,9 @@ def regularized_loss(
     weight = step.weight(len(images))
     for _, regularizer, twin in named:
         num_images = len(images)
-        images, targets = regularizer.transform(images, targets, replace(step, twin=twin))
+        batch = regularizer.transform(images, targets, replace(step, twin=twin))
+        _check_batch(batch, regularizer)
+        images, targets = batch
         if len(images) != num_images:
             step = replace(step, global_size=None)  # what it was no longer tells how many there are
     images = images.detach()
@@ -79,6 +85,7 @@ def regularized_loss(
             here = replace(step, twin=twin, dropout_state=state)
             term = regularizer.penalty(logits, images, targets, here)
             if term is not None:
+                _check_term(term, regularizer, cross_entropy)
                 penalties[name] = weight * term
         evaluations.append((cross_entropy, penalties, logits))
         return sum(penalties.values(), start=cross_entropy)
@@ -86,7 +93,14 @@ def regularized_loss(
     minimised = loss
     for _, regularizer, twin in reversed(named):  # so that the first of the list is outermost
         minimised = regularizer.wrap(minimised, replace(step, twin=twin))
+        if not callable(minimised):
+            raise ValueError(
+                f"wrap of {type(regularizer).__name__} returned {_kind(minimised)}; return a "
+                "function without arguments that returns the loss"
+            )
     total = minimised()
+    if not evaluations:
+        raise ValueError("wrap of a regularizer never called the loss that it was given; call it")
     return Terms(total, *evaluations[0], targets)
 
 
@@ -125,10 +139,47 @@ class NamedRegularizer(NamedTuple):
 
 
 def name_regularizers(regularizers: Iterable[Regularizer]) -> list[NamedRegularizer]:
-    """Names each regularizer; a second of one name gets ``<name>_2`` and so on."""
+    """Names each regularizer; a second of one name gets ``<name>_2`` and so on.
+
+    No name is that of what a training logs beside the terms.
+    """
     named: list[NamedRegularizer] = []
+    taken = set(_LOGGED_BESIDE)
     for regularizer in regularizers:
         twin = sum(other.regularizer.name == regularizer.name for other in named)
-        name = f"{regularizer.name}_{twin + 1}" if twin else regularizer.name
+        further = (f"{regularizer.name}_{number}" for number in count(2))
+        name = next(name for name in chain([regularizer.name], further) if name not in taken)
+        taken.add(name)
         named.append(NamedRegularizer(name, regularizer, twin))
     return named
+
+
+def _check_batch(batch: object, regularizer: Regularizer) -> None:
+    parts = batch if isinstance(batch, tuple | list) else ()
+    if len(parts) != 2 or not all(isinstance(part, Tensor) for part in parts):
+        raise ValueError(
+            f"transform of {type(regularizer).__name__} returned {_kind(batch)}; return images and "
+            "targets"
+        )
+
+
+def _check_term(term: object, regularizer: Regularizer, cross_entropy: Tensor) -> None:
+    if not isinstance(term, Tensor) or term.ndim:
+        raise ValueError(
+            f"the penalty of {type(regularizer).__name__} is {_kind(term)}; return a tensor of one "
+            "number, such as a mean over the batch"
+        )
+    if cross_entropy.requires_grad and not term.requires_grad:
+        warnings.warn(
+            f"the penalty of {type(regularizer).__name__} has no gradient, so that it changes "
+            "nothing; compute it of what is trained, without detach",
+            stacklevel=3,
+        )
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, Tensor):
+        return f"a tensor of shape {list(value.shape)}"
+    if isinstance(value, tuple | list):
+        return f"{len(value)} values"
+    return f"a {type(value).__name__}"

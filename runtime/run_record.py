@@ -83,9 +83,15 @@ class RunRecord(Callback):
     def on_before_optimizer_step(
         self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer
     ) -> None:
-        """Notes the settings with which the step is made."""
-        group = optimizer.param_groups[0]
-        settings = {key: value for key, value in group.items() if key != "params"}
+        """Notes the settings with which the step is made, of each group where they differ."""
+        first, *others = optimizer.param_groups
+        settings = {
+            key: value
+            if all(group.get(key) == value for group in others)
+            else [group.get(key) for group in optimizer.param_groups]
+            for key, value in first.items()
+            if key != "params"
+        }
         self._optimizer = {"class": type(optimizer).__name__, **settings}
 
     def on_train_batch_start(self, *_: Any) -> None:

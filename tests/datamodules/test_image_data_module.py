@@ -232,3 +232,41 @@ def test_a_loader_of_somebody_elses_around_ours_goes_on_where_it_was(make_traine
         warnings.simplefilter("ignore")
         fit(ckpt_path=tmp_path / "half.ckpt")
     assert seen == whole[3:]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("mean", (120.0, 120.0, 120.0)), ("mean", 0.5), ("mean", ()), ("std", (60.0, 60.0, 60.0))],
+)
+def test_mean_and_std_of_other_units_than_pixels_from_0_to_1_are_refused(name, value):
+    data = Counted()
+    setattr(data, name, value)
+    with pytest.raises(ValueError, match=f"Counted has {name} .*; give a tuple with a number for"):
+        data.setup("fit")
+
+
+class OfArrays(Counted):
+    def load(self, split):
+        images, labels = super().load(split)
+        return images.numpy(), labels.tolist()
+
+
+def test_arrays_and_lists_are_taken_for_what_they_hold():
+    data, expected = OfArrays(), Counted()
+    for module in (data, expected):
+        module.setup("fit")
+    for found, wanted in zip(
+        data.images_and_labels("test"), expected.images_and_labels("test"), strict=True
+    ):
+        assert torch.equal(found, wanted)
+
+
+class Empty(Counted):
+    def load(self, split):
+        images, labels = super().load(split)
+        return images[:0], labels[:0]
+
+
+def test_a_split_without_images_is_refused():
+    with pytest.raises(ValueError, match="Empty has no images in its test split"):
+        Empty().setup("test")

@@ -16,7 +16,7 @@ import torch
 from regularizer_collection.__main__ import main
 from regularizer_collection.experiments import accuracy_table, collect_results, tv_table
 from regularizer_collection.experiments.run import PROJECT, Run
-from regularizer_collection.experiments.study import _planned_runs
+from regularizer_collection.experiments.study import _planned_runs, _tell_outcome
 from tests.experiments.conftest import made_up
 from tests.experiments.test_ray_engine import free_port
 
@@ -369,3 +369,23 @@ def test_what_a_cluster_has_not_is_refused_at_once(head, tmp_path):
     assert "error: a run asks for 1 CPUs and 3 GPUs, the machines of the cluster have" in (
         done.stderr
     )
+
+
+def test_a_config_of_ones_own_classes_is_filed_as_fit_would(tmp_path):
+    config = tmp_path / "own.yaml"
+    arguments = "{backbone: tests.cases.tiny.TinyNet}"
+    config.write_text(f"model: {{class_path: NoRegClassifier, init_args: {arguments}}}")
+    trusted = ["--allow_imports", "tests"]
+    (run,) = _planned_runs([str(config)], [0], None, "with_mixup.yaml", tmp_path, [], trusted)
+    assert run.variant == "own_mixup"
+
+
+def test_results_of_another_run_than_was_asked_for_are_told(tmp_path, capsys):
+    run = Run("svb", 0, tmp_path)
+    run.folder.mkdir(parents=True)
+    identity = run.identity.to_dict()
+    identity["settings"]["model.own_code"] = "edited"
+    results = made_up("svb", 0) | {"identity": identity}
+    (run.folder / "results.json").write_text(json.dumps(results))
+    _tell_outcome([run], {run: 0}, str(tmp_path))
+    assert "svb seed 0 left results of another run than was asked for: " in capsys.readouterr().out

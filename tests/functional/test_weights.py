@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations
 
-from regularizer_collection.functional.weights import weight_matrices
+from regularizer_collection.functional.weights import weight_matrices, weights_hash
 
 
 def test_biases_normalisation_and_frozen_weights_stay_out():
@@ -50,3 +50,24 @@ def test_a_network_without_trained_matrices_is_told():
         ValueError, match="BatchNorm1d has no trained weight of 2 or more dimensions"
     ):
         weight_matrices(nn.BatchNorm1d(3))
+
+
+class WithExtraState(nn.Linear):
+    def __init__(self, extra):
+        super().__init__(2, 2)
+        self.extra = extra
+
+    def get_extra_state(self):
+        return self.extra
+
+    def set_extra_state(self, state):
+        self.extra = state
+
+
+def test_what_is_no_tensor_counts_in_the_hash_too():
+    hashes = []
+    for extra in ({"scale": 1}, {"scale": 2}, {"scale": 1}):
+        torch.manual_seed(0)
+        network = nn.ModuleDict({"backbone": WithExtraState(extra)})
+        hashes.append(weights_hash(network.state_dict()))
+    assert hashes[0] == hashes[2] != hashes[1]

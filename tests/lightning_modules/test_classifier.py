@@ -682,6 +682,40 @@ def test_the_state_of_regularizers_that_are_lacking_is_left_out(tiny_data, make_
         make_trainer(max_steps=2).fit(lacking, tiny_data, ckpt_path=tmp_path / "last.ckpt")
 
 
+class Queue(Regularizer):
+    """Remembers more and more."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("seen", torch.zeros(0, 100))
+
+    def penalty(self, logits, images, targets, step):
+        self.seen = torch.cat([self.seen, logits.detach()])
+
+
+def test_what_no_new_regularizer_could_be_given_is_refused_at_the_first_save(
+    tiny_data, make_trainer, tmp_path
+):
+    model = NoRegClassifier(linear_backbone(), optimizer=sgd, regularizers=[Queue()])
+    checkpoint = ModelCheckpoint(tmp_path)
+    trainer = make_trainer(max_epochs=1, enable_checkpointing=True, callbacks=[checkpoint])
+    with pytest.raises(ValueError, match=r"Queue remembers seen of shape .* which had \[0, 100\]"):
+        trainer.fit(model, tiny_data)
+
+
+def test_float16_is_refused_with_ones_own_penalty_that_differentiates_images():
+    class OfImages(Penalty):
+        differentiates_images = True
+
+        def value(self, logits, images, targets, step):
+            return torch.autograd.grad(logits.sum(), images, create_graph=True)[0].square().mean()
+
+    model = NoRegClassifier(linear_backbone(), optimizer=sgd, regularizers=[OfImages(0.1)])
+    model._trainer = SimpleNamespace(precision="16-mixed")
+    with pytest.raises(ValueError, match="gradients inside of_images; give bf16-mixed"):
+        model.on_fit_start()
+
+
 def test_what_a_regularizer_trains_is_no_hyperparameter():
     class Temperature(Regularizer):
         def __init__(self, temperature=2.0, rate=0.1):

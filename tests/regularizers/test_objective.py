@@ -53,6 +53,14 @@ class MeanLogit(Penalty):
         return logits.mean()
 
 
+class Loss(MeanLogit):
+    pass
+
+
+class MeanLogit_2(MeanLogit):  # noqa: N801
+    pass
+
+
 class ImageGradient(Regularizer):
     def needs_image_gradient(self, step):
         return True
@@ -252,3 +260,57 @@ def test_two_penalties_of_one_class_draw_other_projections_and_wrap_knows_its_nu
     alone = regularized_loss(network, twins[:1], images, labels, Step(network, 5)).penalties
     assert penalties["jacobian_penalty"] == alone["jacobian_penalty"]
     assert sorted(seen) == [0, 1]
+
+
+def loss_of(*regularizers):
+    images, labels = double_batch()
+    return regularized_loss(linear(), regularizers, images, labels, Step(linear(), 10))
+
+
+def test_no_term_takes_the_name_of_another_or_of_what_is_logged():
+    terms = loss_of(MeanLogit(1.0), MeanLogit(1.0), MeanLogit_2(1.0), Loss(1.0))
+    assert list(terms.penalties) == ["mean_logit", "mean_logit_2", "mean_logit_2_2", "loss_2"]
+    expected = terms.cross_entropy + 4 * terms.penalties["mean_logit"]
+    torch.testing.assert_close(terms.total, expected)
+
+
+class Wrong(Regularizer):
+    """Does one thing as nobody should."""
+
+    def __init__(self, **wrong):
+        super().__init__()
+        self.wrong = wrong
+
+    def transform(self, images, targets, step):
+        return self.wrong.get("transform", (images, targets))
+
+    def penalty(self, logits, images, targets, step):
+        return self.wrong.get("penalty")
+
+    def wrap(self, loss, step):
+        return self.wrong.get("wrap", loss)
+
+
+@pytest.mark.parametrize(
+    ("method", "returned", "said"),
+    [
+        ("transform", torch.ones(2), r"transform of Wrong returned a tensor of shape \[2\]"),
+        ("transform", (torch.ones(2), None), "transform of Wrong returned 2 values; return images"),
+        ("penalty", torch.ones(2), r"penalty of Wrong is a tensor of shape \[2\]; return a tensor"),
+        ("penalty", 0.5, "penalty of Wrong is a float; return a tensor of one number"),
+        (
+            "wrap",
+            torch.ones(()),
+            r"wrap of Wrong returned a tensor of shape \[\]; return a function",
+        ),
+        ("wrap", lambda: torch.ones(()), "wrap of a regularizer never called the loss"),
+    ],
+)
+def test_what_a_regularizer_should_not_return_is_refused_by_its_name(method, returned, said):
+    with pytest.raises(ValueError, match=said):
+        loss_of(Wrong(**{method: returned}))
+
+
+def test_a_penalty_without_a_gradient_is_told():
+    with pytest.warns(UserWarning, match="penalty of Wrong has no gradient"):
+        loss_of(Wrong(penalty=torch.ones(())))

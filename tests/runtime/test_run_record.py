@@ -57,3 +57,19 @@ def test_a_run_that_was_continued_by_other_code_names_both_commits(train):
     assert facts["planned_epochs"] == [1, 2]
     facts, _ = train("ccc", 3, last)
     assert facts["commit"] == "aaa; bbb; ccc"
+
+
+def test_all_groups_of_an_optimizer_are_told_where_they_differ(tiny_data, make_trainer, tmp_path):
+    def two_rates(params):
+        first, *rest = params
+        return torch.optim.SGD([{"params": [first], "lr": 0.25}, {"params": rest}], lr=0.125)
+
+    record = RunRecord(tmp_path, Identity("no_reg", 0, {}, commit="aaa"), "")
+    model = NoRegClassifier(
+        nn.Sequential(nn.Flatten(), nn.Linear(3072, 100)),
+        optimizer=two_rates,
+        lr_scheduler=lambda optimizer: torch.optim.lr_scheduler.ConstantLR(optimizer, 1.0),
+    )
+    make_trainer(max_epochs=1, callbacks=[record]).fit(model, tiny_data)
+    assert record.facts["optimizer"]["lr"] == [0.25, 0.125]
+    assert record.facts["optimizer"]["momentum"] == 0
