@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any, Self
 
+ENDING: set[int] = {signal.SIGINT, signal.SIGTERM}
 _Handler = Callable[[int, FrameType | None], Any]
 
 
@@ -78,12 +79,14 @@ def _outer(handler: object) -> DeferredSignals | None:
     return owner if isinstance(owner, DeferredSignals) else None
 
 
-def requeue_signals(strategy: object) -> set[int]:
-    """Returns Slurm's signal, at which a run is saved and queued again, where Slurm runs it.
+def signals_of_all(strategy: object) -> set[int]:
+    """Returns the signals that processes answer together: Slurm's, too, where it runs them.
+
+    At Slurm's signal a run is saved and queued again.
 
     Args:
         strategy: The trainer's strategy.
     """
     environment = getattr(strategy, "cluster_environment", None)
-    number = getattr(environment, "requeue_signal", None)
-    return set() if number is None else {number}
+    requeue = getattr(environment, "requeue_signal", None)
+    return ENDING if requeue is None else ENDING | {requeue}

@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from functools import cache
 
 from pytorch_lightning import LightningModule
 from torch import Tensor
@@ -15,6 +16,12 @@ def log_alike(pl_module: LightningModule, name: str, value: Tensor | float) -> N
         name: Name of the value.
         value: The value, which every process gives, if by statistics of its own.
     """
-    # Lightning advises to average over processes, as it cannot know that there is no need.
-    warnings.filterwarnings("ignore", f".*self.log\\({re.escape(repr(name))}, ..., sync_dist")
+    if pl_module.trainer.world_size > 1:
+        _leave_out_advice(name)
     pl_module.log(name, pl_module.trainer.strategy.broadcast(float(value)))
+
+
+@cache  # every new filter makes Python repeat the warnings that it has shown
+def _leave_out_advice(name: str) -> None:
+    """Lightning would advise to average over processes, as it cannot know that all agree."""
+    warnings.filterwarnings("ignore", f".*self.log\\({re.escape(repr(name))}, ..., sync_dist")

@@ -18,7 +18,11 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from regularizer_collection.callbacks.deferred_signals import DeferredSignals, requeue_signals
+from regularizer_collection.callbacks.deferred_signals import (
+    ENDING,
+    DeferredSignals,
+    signals_of_all,
+)
 from regularizer_collection.callbacks.measured_parts import MeasuredParts
 from regularizer_collection.datamodules.current_datamodule import current_datamodule
 from regularizer_collection.datamodules.image_data_module import ImageDataModule
@@ -26,8 +30,6 @@ from regularizer_collection.functional.pixels import PixelSpace
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
-
-_ENDING: set[int] = {signal.SIGINT, signal.SIGTERM}
 
 
 class Subject(NamedTuple):
@@ -153,15 +155,12 @@ class Measurement(Callback):
         is_quiet = trainer.progress_bar_callback is None or trainer.global_rank > 0
         # A training of several processes answers signals itself, all of them at once.
         is_shared_test = trainer.testing and trainer.world_size > 1
-        numbers = _ENDING | requeue_signals(trainer.strategy) if is_shared_test else ()
-        with (
-            DeferredSignals(numbers) as signals,
-            _progress(disable=is_quiet) as bar,
-        ):
+        numbers = signals_of_all(trainer.strategy) if is_shared_test else ()
+        with DeferredSignals(numbers) as signals, _progress(disable=is_quiet) as bar:
             task = bar.add_task(title, total=len(share))
             try:
                 for number in share if not self.is_interrupted else ():
-                    if signals.noted & _ENDING:
+                    if signals.noted & ENDING:
                         break
                     if trainer.testing and trainer.received_sigterm:
                         raise SIGTERMException  # Lightning asks between batches alone
@@ -177,7 +176,7 @@ class Measurement(Callback):
             if trainer.world_size > 1:
                 values, noted = _of_all_processes(values, signals.take(), trainer)
                 signals.noted -= noted  # which came to those that waited, too
-                for number in noted - _ENDING:
+                for number in noted - ENDING:
                     signals.answer(number)
                 self.is_interrupted |= signal.SIGINT in noted
                 if signal.SIGTERM in noted:

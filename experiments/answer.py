@@ -68,10 +68,11 @@ def _in_words(row: pd.Series) -> str:
 
 
 def _without_class(results: Sequence[dict[str, Any]]) -> list[str]:
+    between_images = ((run, run["measurements"]["planes"].get("data")) for run in results)
     return [
         f"{run['variant']} (seed {run['seed']})"
-        for run in results
-        if any(run["measurements"]["planes"].get("data", {})["values"].get("non_finite", ()))
+        for run, planes in between_images
+        if planes is not None and any(planes["values"].get("non_finite", ()))
     ]
 
 

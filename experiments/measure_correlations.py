@@ -80,7 +80,7 @@ def correlation_tables(results: Sequence[Run], seed: int = 0) -> dict[str, pd.Da
     for number, (kind, taus) in enumerate(zip(_KINDS, found, strict=True)):
         low, high = _interval(np.array([draw[number] for draw in draws]))
         texts = [
-            [_text(*ends) for ends in zip(*row, strict=True)]
+            [_text(tau, *ends) for tau, *ends in zip(*row, strict=True)]
             for row in zip(taus, low, high, strict=True)
         ]
         table = pd.DataFrame(texts, index=known, columns=known).iloc[:accuracy, accuracy:]

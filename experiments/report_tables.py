@@ -85,11 +85,11 @@ def report_tables(
             tables[name] = CountedTable(excess, excess["networks"])
     if "adversarial" in measured_on:
         # No plane leads to a class that was not found, so that it has no boundary to count.
-        reached = df[(df["kind"] != "adversarial") | df["distance"].notna()]
-        unreached = df.assign(boundary_density=reached["boundary_density"])
+        is_found = df["distance"].notna()
+        found = df.assign(boundary_density=df["boundary_density"].where(is_found))
         for measure, unit in (("boundary_density", "1 / input unit"), ("distance", "input units")):
             name = f"{measure.replace('_', ' ').capitalize()} on adversarial planes ({unit})"
-            table = mean_table(unreached, "adversarial", measure)
+            table = mean_table(found, "adversarial", measure)
             tables[name] = CountedTable(table, measured_on["adversarial"])
     if "segments" in measured_on:
         tables["Class changes on segments between test images (changes)"] = CountedTable(

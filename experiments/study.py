@@ -10,7 +10,11 @@ from regularizer_collection.experiments.grid import grid_points
 from regularizer_collection.experiments.local_engine import number_of_jobs, run_side_by_side
 from regularizer_collection.experiments.run import Run
 from regularizer_collection.experiments.source_experiment import VARIANTS
-from regularizer_collection.runtime.arguments import command_to_type, take_allowed_imports
+from regularizer_collection.runtime.arguments import (
+    allowed_imports,
+    command_to_type,
+    take_allowed_imports,
+)
 from regularizer_collection.runtime.config_files import find_config
 from regularizer_collection.runtime.config_option import regularized_by
 from regularizer_collection.runtime.launch import config_of
@@ -154,8 +158,7 @@ def _named(name: str, config: Path, shared: Sequence[str]) -> str:
         ValueError: If options regularize otherwise than the config.
     """
     trusted, _ = take_allowed_imports(shared)
-    allowed = [part for package in trusted for part in ("--allow_imports", package)]
-    command = ["fit", "--config", str(config), *allowed]
+    command = ["fit", "--config", str(config), *allowed_imports(trusted)]
     try:
         plain, whole = config_of(command), config_of([*command, *shared])
     except (ArgumentError, ValueError) as error:

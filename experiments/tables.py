@@ -22,6 +22,7 @@ from regularizer_collection.functional.statistics import (
 
 BASELINE = "no_reg"
 EQUAL_WITHIN = 0.1
+_MARGIN = math.log(1 + EQUAL_WITHIN)
 
 
 def accuracy_table(df: pd.DataFrame, baseline: str = BASELINE) -> pd.DataFrame:
@@ -88,9 +89,8 @@ def density_table(df: pd.DataFrame, baseline: str = BASELINE) -> pd.DataFrame:
         rows[variant] = {"networks": len(matrix), "mean": mean, "conf_interval": half_width}
         if variant != baseline and baseline in matrices:
             comparisons[variant] = _ratio(matrix, matrices[baseline])
-    margin = math.log(1 + EQUAL_WITHIN)
     differ = holm(comparison.p_value for comparison in comparisons.values())
-    equal = holm(equivalence(comparison, margin) for comparison in comparisons.values())
+    equal = holm(equivalence(comparison, _MARGIN) for comparison in comparisons.values())
     for variant, p_differ, p_equal in zip(comparisons, differ, equal, strict=True):
         comparison = comparisons[variant]
         numbers = len(matrices[variant]), len(matrices[baseline])
@@ -100,7 +100,7 @@ def density_table(df: pd.DataFrame, baseline: str = BASELINE) -> pd.DataFrame:
             "low": math.exp(difference - half_width),
             "high": math.exp(difference + half_width),
             "p (Holm)": p_differ,
-            "verdict": _verdict(comparison, p_differ, p_equal, margin, numbers),
+            "verdict": _verdict(comparison, p_differ, p_equal, numbers),
         }
     return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -247,11 +247,7 @@ def _ratio(matrix: pd.DataFrame, baseline: pd.DataFrame) -> Comparison:
 
 
 def _verdict(
-    comparison: Comparison,
-    p_differ: float,
-    p_equal: float,
-    margin: float,
-    numbers: tuple[int, int],
+    comparison: Comparison, p_differ: float, p_equal: float, numbers: tuple[int, int]
 ) -> str:
     if math.isnan(comparison.difference):
         return "a network without boundaries has no ratio"
@@ -260,6 +256,6 @@ def _verdict(
         return f"{reason}: nothing follows about the regularizer"
     if p_differ < 0.05:
         return "denser" if comparison.difference > 0 else "smoother"
-    if p_equal < 0.05 and abs(comparison.difference) + comparison.half_width <= margin:
+    if p_equal < 0.05 and abs(comparison.difference) + comparison.half_width <= _MARGIN:
         return f"equal within {100 * EQUAL_WITHIN:.0f} %"
     return "not decided"

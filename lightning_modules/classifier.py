@@ -121,15 +121,13 @@ class Classifier(LightningModule):
     def on_fit_start(self) -> None:
         """Refuses float16 with a regularizer that differentiates before the loss is scaled.
 
+        Notes in what shape regularizers remember, which no later checkpoint may change.
+
         Raises:
             ValueError: If there is one.
         """
         self._memory = _shapes(self.regularizers)
-        takers = [
-            r.name
-            for r in self._regularizers()
-            if r.takes_gradients or getattr(r, "differentiates_images", False)
-        ]
+        takers = [r.name for r in self._regularizers() if r.takes_gradients]
         if takers and self.trainer.precision in ("16-mixed", "16-true"):
             raise ValueError(
                 f"trainer.precision is {self.trainer.precision}, whose scaled loss does not reach "

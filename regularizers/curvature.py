@@ -28,7 +28,6 @@ class Curvature(Penalty):
         ValueError: If an argument is out of range.
     """
 
-    takes_gradients = True
     differentiates_images = True
 
     def __init__(

@@ -25,7 +25,6 @@ class InputGradient(Penalty):
         ValueError: If an argument is out of range.
     """
 
-    takes_gradients = True
     differentiates_images = True
 
     def __init__(

@@ -28,6 +28,11 @@ class Penalty(Regularizer):
     differentiates_images: ClassVar[bool] = False
     """Whether :meth:`value` differentiates with respect to the images."""
 
+    def __init_subclass__(cls) -> None:
+        """What differentiates images takes gradients."""
+        super().__init_subclass__()
+        cls.takes_gradients = cls.takes_gradients or cls.differentiates_images
+
     def __init__(
         self, coefficient: float, every_n_steps: int = 1, warmup_steps: int | None = None
     ) -> None:

@@ -31,6 +31,11 @@ def take_allowed_imports(args: Sequence[str]) -> tuple[list[str], list[str]]:
     return known.allow_imports, others
 
 
+def allowed_imports(packages: Sequence[str]) -> list[str]:
+    """Writes the arguments that :func:`take_allowed_imports` splits off."""
+    return [arg for package in packages for arg in ("--allow_imports", package)]
+
+
 def command_first(args: Sequence[str], commands: Collection[str]) -> list[str]:
     """Moves what stands in front of the command behind it, as in ``--config x.yaml fit``."""
     place = next((place for place, arg in enumerate(args) if arg in commands), 0)

@@ -24,7 +24,7 @@ from regularizer_collection.callbacks import (
 from regularizer_collection.datamodules import ImageDataModule
 from regularizer_collection.functional.weights import weights_hash
 from regularizer_collection.lightning_modules import SyncBatchNorm
-from regularizer_collection.runtime.arguments import command_to_type
+from regularizer_collection.runtime.arguments import allowed_imports, command_to_type
 from regularizer_collection.runtime.carried_over import carried_over, own_defaults
 from regularizer_collection.runtime.checkout import code_commit
 from regularizer_collection.runtime.checkpoint_io import SafeCheckpointIO
@@ -341,7 +341,7 @@ class RegularizerCLI(LightningCLI):
         if self.trainer.is_global_zero and checkpoint.exists():
             command = ["test", "--config", str(self.run_folder / "config.yaml")]
             command += ["--ckpt_path", str(checkpoint)]
-            command += [arg for name in self._trusted for arg in ("--allow_imports", name)]
+            command += allowed_imports(self._trusted)
             print(f"Not tested, so there are no results yet: {command_to_type(*command)}")
 
     def after_test(self) -> None:

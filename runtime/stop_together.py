@@ -9,7 +9,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from regularizer_collection.callbacks.deferred_signals import DeferredSignals, requeue_signals
+from regularizer_collection.callbacks.deferred_signals import DeferredSignals, signals_of_all
 
 
 class StopTogether(Callback):
@@ -30,11 +30,11 @@ class StopTogether(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Puts signals off until the end of each batch."""
-        self._signals = _put_off(_all(trainer), trainer)
+        self._signals = _put_off(signals_of_all(trainer.strategy), trainer)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Puts signals off until the next measurement."""
-        _put_off(_all(trainer), trainer)
+        _put_off(signals_of_all(trainer.strategy), trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Puts SIGTERM off until the end, where nothing is trained."""
@@ -72,10 +72,6 @@ class StopTogether(Callback):
         for number, is_here in zip(numbers, came.tolist(), strict=True):
             if is_here:
                 self._signals.answer(number)
-
-
-def _all(trainer: Trainer) -> set[int]:
-    return {signal.SIGINT, signal.SIGTERM} | requeue_signals(trainer.strategy)
 
 
 def _put_off(numbers: set[int], trainer: Trainer) -> DeferredSignals | None:

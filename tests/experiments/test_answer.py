@@ -56,6 +56,12 @@ def test_a_network_near_chance_is_named(num_classes, weak, learnt):
     assert said(results).endswith("Near chance, so that a smooth boundary means little: svb.")
 
 
+def test_a_network_that_was_not_measured_between_images_is_left_out():
+    results = [made_up(variant, seed) for variant in ("no_reg", "svb") for seed in range(3)]
+    del results[5]["measurements"]["planes"]["data"]
+    assert said(results).startswith("On these 5 networks, svb's boundaries are ")
+
+
 def test_a_network_whose_logits_are_not_finite_is_named():
     results = [made_up(variant, seed) for variant in ("no_reg", "svb") for seed in range(2)]
     planes = results[3]["measurements"]["planes"]["data"]

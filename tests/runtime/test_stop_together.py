@@ -51,10 +51,10 @@ class Sends(Callback):
         RandomPlanes.measure = measure_and_send
 
 
-def command(tmp_path, *options, devices="2"):
+def command(tmp_path, *options):
     return [
         *(sys.executable, "cli.py", "fit", "--config", "no_reg.yaml", "--config", "smoke.yaml"),
-        *("--trainer.devices", devices, "--trainer.accelerator", "cpu"),
+        *("--trainer.devices", "2", "--trainer.accelerator", "cpu"),
         *("--trainer.default_root_dir", str(tmp_path), "--allow_imports", "tests"),
         *("--model.backbone", "tests.cases.tiny.TinyNet"),
         *("--trainer.callbacks", "tests.runtime.test_stop_together.Sends", *options),
